@@ -1,0 +1,31 @@
+//! What a search needs to know of a decoder: where a sentence starts and what may come next.
+//!
+//! Not here: the search itself (`generate`), how a decoder computes (`lstm.rs`, `rnn.rs`).
+
+/// A decoder as `generate` sees it, for many partial sentences at once.
+///
+/// A *row* is one partial sentence. Rows of different pictures and beams travel together, so
+/// that every step is one matrix product.
+pub trait Decode {
+    /// What the decoder remembers of each row.
+    type State;
+
+    /// V, the number of words that [`Decode::step`] scores.
+    fn vocabulary(&self) -> usize;
+
+    /// Row r of the next state continues row `parents[r]` of `state` with word `words[r]`
+    /// (START = 0 for the first word). A parent may be continued any number of times, or never.
+    ///
+    /// Writes natural log probabilities ln(1e-20 + p) of the next word to `log_probs`,
+    /// row-major (rows, V), resized as needed; returns the next state.
+    ///
+    /// # Panics
+    /// If `parents` and `words` differ in length or point outside the state or the vocabulary.
+    fn step(
+        &self,
+        state: &Self::State,
+        parents: &[usize],
+        words: &[u32],
+        log_probs: &mut Vec<f32>,
+    ) -> Self::State;
+}
