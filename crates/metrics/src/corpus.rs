@@ -1,0 +1,165 @@
+//! What every metric reads: candidates and references as interned tokens, image by image.
+//!
+//! Here: the container and how a line becomes tokens. Not here: the PTB tokenizer (`tokenizer`), which makes
+//! the lines, and readers of files (`input`).
+//!
+//! A line has two token sequences, because coco-caption's scorers disagree: BLEU and CIDEr call Python's
+//! `split()` (any white space, empty line = no token), ROUGE-L calls `split(" ")` (only blanks, empty line =
+//! one empty token). They differ for empty lines, double blanks and no-break spaces inside a token.
+
+use std::collections::BTreeMap;
+
+use crate::words::Words;
+
+/// Candidates and references of N images; sentence 0.. of `sentences` are stored flat for speed.
+#[derive(Clone, Debug, Default)]
+pub struct Corpus {
+    ids: Vec<String>,
+    words: Words,
+    /// One candidate an image.
+    candidates: Sentences,
+    /// All references, image after image.
+    references: Sentences,
+    /// References of image i end before this sentence.
+    reference_ends: Vec<usize>,
+}
+
+/// Sentences as word ids, one after another.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sentences {
+    pub(crate) tokens: Vec<u32>,
+    /// Tokens of sentence s end before this index.
+    pub(crate) ends: Vec<usize>,
+    /// Sentences whose `split(" ")` differs from their `split()`.
+    spaced: BTreeMap<usize, Vec<u32>>,
+}
+
+impl Sentences {
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(crate) fn range(&self, sentence: usize) -> std::ops::Range<usize> {
+        let start = if sentence == 0 { 0 } else { self.ends[sentence - 1] };
+        start..self.ends[sentence]
+    }
+
+    pub(crate) fn get(&self, sentence: usize) -> &[u32] {
+        &self.tokens[self.range(sentence)]
+    }
+
+    fn spaced(&self, sentence: usize) -> &[u32] {
+        self.spaced.get(&sentence).map_or_else(|| self.get(sentence), Vec::as_slice)
+    }
+
+    fn push(&mut self, words: &mut Words, line: &str) {
+        let sentence = self.len();
+        self.tokens.extend(line.split(is_python_space).filter(|w| !w.is_empty()).map(|w| words.intern(w)));
+        self.ends.push(self.tokens.len());
+        if !line.split(' ').eq(line.split(is_python_space).filter(|w| !w.is_empty())) {
+            self.spaced.insert(sentence, line.split(' ').map(|w| words.intern(w)).collect());
+        }
+    }
+}
+
+/// White space as Python's `str.split()` sees it: Unicode's, and the four ASCII separators.
+pub(crate) fn is_python_space(c: char) -> bool {
+    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
+}
+
+impl Corpus {
+    /// No images yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an image: its candidate and its references, each a line of tokens joined by blanks.
+    pub fn push<S: AsRef<str>>(&mut self, id: impl Into<String>, candidate: &str, references: &[S]) {
+        self.ids.push(id.into());
+        self.candidates.push(&mut self.words, candidate);
+        for reference in references {
+            self.references.push(&mut self.words, reference.as_ref());
+        }
+        self.reference_ends.push(self.references.len());
+    }
+
+    /// N, the number of images.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// The images' ids, in the order in which they were added.
+    pub fn ids(&self) -> &[String] {
+        &self.ids
+    }
+
+    /// The table behind every token id.
+    pub fn words(&self) -> &Words {
+        &self.words
+    }
+
+    /// Candidate of image i, as BLEU and CIDEr split it.
+    pub fn candidate(&self, image: usize) -> &[u32] {
+        self.candidates.get(image)
+    }
+
+    /// References of image i, as BLEU and CIDEr split them.
+    pub fn references(&self, image: usize) -> impl ExactSizeIterator<Item = &[u32]> + Clone {
+        self.reference_range(image).map(|sentence| self.references.get(sentence))
+    }
+
+    /// Candidate of image i split at single blanks, as ROUGE-L does; never empty.
+    pub fn spaced_candidate(&self, image: usize) -> &[u32] {
+        self.candidates.spaced(image)
+    }
+
+    /// References of image i split at single blanks, as ROUGE-L does; none is empty.
+    pub fn spaced_references(&self, image: usize) -> impl ExactSizeIterator<Item = &[u32]> + Clone {
+        self.reference_range(image).map(|sentence| self.references.spaced(sentence))
+    }
+
+    /// Tokens joined by blanks, for whoever needs text again.
+    pub fn text(&self, tokens: &[u32]) -> String {
+        tokens.iter().map(|&id| self.words.word(id)).collect::<Vec<_>>().join(" ")
+    }
+
+    pub(crate) fn reference_range(&self, image: usize) -> std::ops::Range<usize> {
+        let start = if image == 0 { 0 } else { self.reference_ends[image - 1] };
+        start..self.reference_ends[image]
+    }
+
+    pub(crate) fn sentences(&self) -> (&Sentences, &Sentences) {
+        (&self.candidates, &self.references)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words<'c>(corpus: &'c Corpus, tokens: &[u32]) -> Vec<&'c str> {
+        tokens.iter().map(|&id| corpus.words().word(id)).collect()
+    }
+
+    #[test]
+    fn both_ways_of_splitting() {
+        let mut corpus = Corpus::new();
+        assert!(corpus.is_empty());
+        corpus.push("1", "a dog", &["a  dog", "", "x\u{a0}y z\u{1f}w"]);
+        corpus.push("2", "", &["end"]);
+        assert_eq!((corpus.len(), corpus.is_empty(), corpus.ids()[1].as_str()), (2, false, "2"));
+        let plain: Vec<_> = corpus.references(0).map(|r| words(&corpus, r)).collect();
+        assert_eq!(plain, [vec!["a", "dog"], vec![], vec!["x", "y", "z", "w"]]);
+        let spaced: Vec<_> = corpus.spaced_references(0).map(|r| words(&corpus, r)).collect();
+        assert_eq!(spaced, [vec!["a", "", "dog"], vec![""], vec!["x\u{a0}y", "z\u{1f}w"]]);
+        assert_eq!(words(&corpus, corpus.spaced_candidate(0)), ["a", "dog"]);
+        assert_eq!((corpus.candidate(1).len(), corpus.spaced_candidate(1).len()), (0, 1));
+        assert_eq!(corpus.references(1).map(|r| corpus.text(r)).collect::<Vec<_>>(), ["end"]);
+        assert_eq!(corpus.text(corpus.candidate(0)), "a dog");
+    }
+}
