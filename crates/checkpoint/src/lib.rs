@@ -1,1 +1,23 @@
-//! Not written yet.
+//! One self-contained file per model, written atomically, and readers of other people's files.
+//!
+//! Here: what a checkpoint holds ([`Checkpoint`]), how it is saved and loaded as one
+//! `safetensors` file ([`save`], [`load`]), what can be said about one without running it
+//! ([`inspect`]), and data-only readers of foreign formats ([`legacy`]). Not here: building a
+//! model from the weights (`models`), deciding when to save (`train`).
+//!
+//! Memory: [`load`] needs at most [`MEMORY_FACTOR`] times the file's size, whatever the file
+//! claims about itself; the readers in [`legacy`] state their own constants.
+
+mod checkpoint;
+mod error;
+mod load;
+mod metadata;
+mod replace;
+mod save;
+
+pub use checkpoint::{Checkpoint, FeaturesInfo, NamedArray, TrainingState};
+pub use error::CheckpointError;
+pub use load::{MEMORY_FACTOR, load, load_from};
+pub use metadata::FORMAT_VERSION;
+pub use replace::{Disk, LocalDisk, replace};
+pub use save::{save, save_to, write_to};

@@ -1,0 +1,242 @@
+//! Reading a checkpoint back, believing nothing that the file says about itself.
+//!
+//! Here: the header, the tensors and the check against the decoder's sizes. Not here: the text
+//! entries (`metadata.rs`), which kind of file it is (`any.rs`).
+//!
+//! The header is parsed by the `safetensors` crate, which refuses gaps, overlaps and overflows;
+//! the tensors are then read one after the other straight into their arrays, so that the file is
+//! never in memory a second time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+
+use crate::checkpoint::elements;
+use crate::save::TRAINING_PREFIX;
+use crate::{Checkpoint, CheckpointError, NamedArray, TrainingState, metadata};
+
+/// [`load`] allocates at most this many bytes for every byte of the file (and 64 KiB). Arrays
+/// take one; the rest is for JSON, of which two bytes (`0,`) can become a value of seventy-two in
+/// an array that is being doubled.
+pub const MEMORY_FACTOR: usize = 128;
+
+/// Bytes read at a time: a length that is a lie is found out before much is allocated.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Loads and validates a checkpoint.
+///
+/// # Errors
+/// Any but [`CheckpointError::Write`]: the file, the tensor or entry, what was expected and what
+/// was found.
+pub fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
+    let file = File::open(path).map_err(|source| read_error(path, source))?;
+    let length = file.metadata().map_err(|source| read_error(path, source))?;
+    load_from(BufReader::new(file), length.len(), path)
+}
+
+/// As [`load`], from `length` bytes of `input`; `path` is for messages only.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_from(
+    mut input: impl Read,
+    length: u64,
+    path: &Path,
+) -> Result<Checkpoint, CheckpointError> {
+    let (header, header_bytes) = read_header(&mut input, length, path)?;
+    let expected = header_bytes + header.data_len() as u64;
+    if length < expected {
+        return Err(truncated(path, expected, length));
+    }
+    if expected < length {
+        return Err(CheckpointError::TrailingBytes {
+            path: path.into(),
+            expected,
+            found: length,
+        });
+    }
+    let none = HashMap::new();
+    let (mut checkpoint, training) =
+        metadata::parse(header.metadata().as_ref().unwrap_or(&none), path)?;
+    if let Some(problem) = checkpoint.description_inconsistency() {
+        return Err(inconsistent(path, problem));
+    }
+    let names = header.offset_keys();
+    check_parameters(&checkpoint, &header, &names, path)?;
+
+    let mut weights = BTreeMap::new();
+    let mut state = Vec::new();
+    for name in &names {
+        let info = header.info(name).expect("offset_keys gives its own names");
+        let data = read_values(&mut input, info, name, path)?;
+        let (shape, name) = (info.shape.clone(), name.as_str());
+        match name.strip_prefix(TRAINING_PREFIX) {
+            Some(name) => state.push(NamedArray {
+                name: name.into(),
+                shape,
+                data,
+            }),
+            None => drop(weights.insert(name, (shape, data))),
+        }
+    }
+    // Files of other writers may have another order; ours is the decoder's.
+    for (name, _) in checkpoint.decoder.parameters() {
+        let (shape, data) = weights.remove(name).expect("check_parameters saw it");
+        let name = name.to_owned();
+        checkpoint.weights.push(NamedArray { name, shape, data });
+    }
+    checkpoint.training = match training {
+        Some(json) => Some(TrainingState {
+            arrays: state,
+            json,
+        }),
+        None if state.is_empty() => None,
+        None => {
+            let problem = format!(
+                "{} tensors of a training state, but no `training` entry",
+                state.len()
+            );
+            return Err(inconsistent(path, problem));
+        }
+    };
+    Ok(checkpoint)
+}
+
+/// The parsed header, and where the tensors start.
+fn read_header(
+    input: &mut impl Read,
+    length: u64,
+    path: &Path,
+) -> Result<(Metadata, u64), CheckpointError> {
+    if length < 8 {
+        return Err(truncated(path, 8, length));
+    }
+    let mut prefix = [0; 8];
+    input
+        .read_exact(&mut prefix)
+        .map_err(|source| read_error(path, source))?;
+    let announced = u64::from_le_bytes(prefix);
+    let end = announced.saturating_add(8);
+    if length < end {
+        return Err(truncated(path, end, length));
+    }
+    let text = read_bytes(input, announced as usize, path)?;
+    let header = serde_json::from_slice(&text).map_err(|error| CheckpointError::Header {
+        path: path.into(),
+        problem: error.to_string(),
+    })?;
+    Ok((header, end))
+}
+
+/// Every parameter is there with its shape, and nothing else is.
+fn check_parameters(
+    checkpoint: &Checkpoint,
+    header: &Metadata,
+    names: &[String],
+    path: &Path,
+) -> Result<(), CheckpointError> {
+    let parameters = checkpoint.decoder.parameters();
+    for (name, expected) in &parameters {
+        let Some(info) = header.info(name) else {
+            return Err(CheckpointError::TensorMissing {
+                path: path.into(),
+                tensor: (*name).into(),
+                expected: expected.clone(),
+            });
+        };
+        if info.shape != *expected {
+            return Err(CheckpointError::TensorShape {
+                path: path.into(),
+                tensor: (*name).into(),
+                expected: expected.clone(),
+                found: info.shape.clone(),
+            });
+        }
+    }
+    for name in names {
+        let known = name.starts_with(TRAINING_PREFIX) || parameters.iter().any(|p| p.0 == name);
+        if !known {
+            let info = header.info(name).expect("offset_keys gives its own names");
+            return Err(CheckpointError::TensorUnexpected {
+                path: path.into(),
+                tensor: name.clone(),
+                found: info.shape.clone(),
+                expected: parameters.iter().map(|p| p.0.to_owned()).collect(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The values of the tensor that comes next in the file.
+fn read_values(
+    input: &mut impl Read,
+    info: &TensorInfo,
+    name: &str,
+    path: &Path,
+) -> Result<Vec<f32>, CheckpointError> {
+    // The header's parser has compared the product with the offsets, and those with the length.
+    let count = elements(&info.shape).expect("the header's parser refuses overflows");
+    let convert: fn(&[u8]) -> f32 = match info.dtype {
+        Dtype::F32 => |b| f32::from_le_bytes(b.try_into().expect("4 bytes")),
+        Dtype::F64 => |b| f64::from_le_bytes(b.try_into().expect("8 bytes")) as f32,
+        other => {
+            return Err(CheckpointError::TensorType {
+                path: path.into(),
+                tensor: name.into(),
+                found: format!("{other:?}"),
+            });
+        }
+    };
+    let width = info.dtype.bitsize() / 8;
+    let mut values = Vec::with_capacity(count);
+    let mut left = count * width;
+    let mut chunk = vec![0; CHUNK_BYTES.min(left)];
+    while left > 0 {
+        let bytes = &mut chunk[..CHUNK_BYTES.min(left)];
+        input
+            .read_exact(bytes)
+            .map_err(|source| read_error(path, source))?;
+        values.extend(bytes.chunks_exact(width).map(convert));
+        left -= bytes.len();
+    }
+    Ok(values)
+}
+
+/// `count` bytes; the file is known to be that long.
+fn read_bytes(
+    input: &mut impl Read,
+    count: usize,
+    path: &Path,
+) -> Result<Vec<u8>, CheckpointError> {
+    let mut bytes = vec![0; count];
+    input
+        .read_exact(&mut bytes)
+        .map_err(|source| read_error(path, source))?;
+    Ok(bytes)
+}
+
+fn read_error(path: &Path, source: std::io::Error) -> CheckpointError {
+    CheckpointError::Read {
+        path: path.into(),
+        source,
+    }
+}
+
+fn truncated(path: &Path, expected: u64, found: u64) -> CheckpointError {
+    CheckpointError::Truncated {
+        path: path.into(),
+        expected,
+        found,
+    }
+}
+
+fn inconsistent(path: &Path, problem: String) -> CheckpointError {
+    CheckpointError::Inconsistent {
+        path: path.into(),
+        problem,
+    }
+}
