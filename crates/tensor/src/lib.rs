@@ -1,1 +1,26 @@
-//! Not written yet.
+//! Dense arrays, a tape, and the few large operations of a captioner.
+//!
+//! Here: [`Tensor`] on a [`Device`], [`Tape`] with reverse-mode gradients, the operations in
+//! [`ops`] (each with forward and backward, and a plain composed version as its oracle in the
+//! tests), the fused optimizer passes in [`update`], counter-based random numbers in [`random`].
+//! Not here: layers, models, files, anything that knows what a caption is.
+//!
+//! Every result is the same for any number of threads: work is cut into pieces by shape alone,
+//! and every sum has one order.
+
+mod device;
+mod element;
+mod gemm;
+pub mod ops;
+mod parallel;
+pub mod random;
+mod simd;
+mod tape;
+mod tensor;
+pub mod update;
+
+pub use device::Device;
+pub use element::Element;
+pub use gemm::{Matrix, gemm};
+pub use tape::{Gradients, Tape, Var};
+pub use tensor::Tensor;

@@ -1,0 +1,354 @@
+//! A sentence decoder of any kind: parameters, loss of a batch, one step of writing.
+//!
+//! Here: what all decoders share. Not here: their equations (`lstm.rs`, `rnn.rs`), the search
+//! over sentences (`generate`), files.
+
+use std::fmt;
+
+use nn::{Dropout, Parameter, Parameters, initialization};
+use tensor::ops::output_cross_entropy;
+use tensor::{Device, Element, Tape, Tensor, Var};
+
+use crate::{Decode, DecoderConfig, lstm, rnn};
+
+/// A batch of sentences, packed: sorted longest first, time-major, only the live ones at each step.
+///
+/// For sentences of L words, step t = 0..=L reads START, w1 .. wL and predicts w1 .. wL, END.
+#[derive(Debug, Clone)]
+pub struct Sentences<'a, T: Element = f32> {
+    /// (I, D): features of the distinct pictures.
+    pub features: Tensor<T>,
+    /// For every sentence the row of its picture in `features`.
+    pub image_of: &'a [usize],
+    /// Sentences alive at each step, never growing.
+    pub live: &'a [usize],
+    /// Words read, packed; START = 0.
+    pub inputs: &'a [u32],
+    /// Words to predict, packed; END = 0.
+    pub targets: &'a [u32],
+}
+
+/// What one forward (and backward) pass found.
+#[derive(Debug)]
+pub struct StepLoss<T: Element = f32> {
+    /// Σ over all words of -ln(1e-20 + p).
+    pub total: f64,
+    /// The same word by word, in packed order.
+    pub words: Vec<f64>,
+    /// Gradients of `total` in the order of the parameters; empty if not asked for.
+    pub gradients: Vec<Tensor<T>>,
+}
+
+/// A decoder with its parameters.
+#[derive(Debug, Clone)]
+pub struct Decoder<T: Element = f32> {
+    config: DecoderConfig,
+    device: Device,
+    parameters: Parameters<T>,
+}
+
+/// Parameters that don't fit a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ParameterError {
+    /// The configuration needs it.
+    Missing(&'static str),
+    /// Its shape is another.
+    Shape {
+        /// The parameter.
+        name: &'static str,
+        /// What the configuration needs.
+        expected: Vec<usize>,
+        /// What was given.
+        found: Vec<usize>,
+    },
+}
+
+impl fmt::Display for ParameterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(name) => write!(f, "parameter `{name}` is missing"),
+            Self::Shape {
+                name,
+                expected,
+                found,
+            } => {
+                write!(
+                    f,
+                    "parameter `{name}` is {found:?}, the model needs {expected:?}"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for ParameterError {}
+
+/// NeuralTalk's `initw`: uniform in ±0.1.
+const INIT_LIMIT: f64 = 0.1;
+
+impl<T: Element> Decoder<T> {
+    /// A fresh decoder as NeuralTalk's: weights uniform in ±0.1 (the RNN's output layer ±0.01),
+    /// the LSTM's bias too (it is a row of `WLSTM`), other biases 0, the output bias as given
+    /// (log frequencies of the words; (V)).
+    ///
+    /// # Panics
+    /// If `output_bias` is not one number a word.
+    pub fn new(config: DecoderConfig, output_bias: &[f64], seed: u64, device: &Device) -> Self {
+        assert_eq!(output_bias.len(), config.vocabulary(), "one bias a word");
+        let all = config
+            .parameters()
+            .into_iter()
+            .enumerate()
+            .map(|(i, (name, shape))| {
+                let limit = match (name, &config) {
+                    ("output.weight", DecoderConfig::Rnn(_)) => INIT_LIMIT * INIT_LIMIT,
+                    _ => INIT_LIMIT,
+                };
+                let value = if name == "output.bias" {
+                    Tensor::from_values(device, &shape, output_bias)
+                } else if is_bias(name) && name != "lstm.bias" {
+                    Tensor::zeros(device, &shape)
+                } else {
+                    initialization::uniform(device, &shape, limit, seed, i as u64)
+                };
+                parameter(name, value)
+            })
+            .collect();
+        Self {
+            config,
+            device: device.clone(),
+            parameters: Parameters::new(all),
+        }
+    }
+
+    /// A decoder from stored parameters; `stored` is asked for each name.
+    ///
+    /// # Errors
+    /// The first parameter that is missing or of another shape.
+    pub fn from_parameters(
+        config: DecoderConfig,
+        device: &Device,
+        mut stored: impl FnMut(&str) -> Option<Tensor<T>>,
+    ) -> Result<Self, ParameterError> {
+        let mut all = Vec::new();
+        for (name, expected) in config.parameters() {
+            let value = stored(name).ok_or(ParameterError::Missing(name))?;
+            if value.shape() != expected {
+                let found = value.shape().to_vec();
+                return Err(ParameterError::Shape {
+                    name,
+                    expected,
+                    found,
+                });
+            }
+            all.push(parameter(name, value));
+        }
+        Ok(Self {
+            config,
+            device: device.clone(),
+            parameters: Parameters::new(all),
+        })
+    }
+
+    /// Sizes and switches.
+    pub fn config(&self) -> &DecoderConfig {
+        &self.config
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// All parameters.
+    pub fn parameters(&self) -> &Parameters<T> {
+        &self.parameters
+    }
+
+    /// All parameters, for an optimizer.
+    pub fn parameters_mut(&mut self) -> &mut Parameters<T> {
+        &mut self.parameters
+    }
+
+    /// Loss of a batch and, with `gradients`, its gradients.
+    ///
+    /// # Panics
+    /// If the batch doesn't fit together or has a word or picture row out of range.
+    pub fn loss(
+        &self,
+        batch: &Sentences<'_, T>,
+        dropout: &Dropout<T>,
+        gradients: bool,
+    ) -> StepLoss<T> {
+        self.device.install(|| {
+            let mut tape = Tape::new(&self.device);
+            let bound = if gradients {
+                self.parameters.bind(&mut tape)
+            } else {
+                self.parameters.bind_frozen(&mut tape)
+            };
+            let hidden: Var = match &self.config {
+                DecoderConfig::Lstm(config) => {
+                    lstm::hidden(config, &mut tape, &bound, batch, dropout)
+                }
+                DecoderConfig::Rnn(config) => {
+                    rnn::hidden(config, &mut tape, &bound, batch, dropout)
+                }
+            };
+            let layer = (hidden, bound.var("output.weight"), bound.var("output.bias"));
+            let weights = vec![T::ONE; batch.targets.len()];
+            let (loss, words) = output_cross_entropy(&mut tape, layer, batch.targets, &weights);
+            let gradients = if gradients {
+                bound.gradients(&mut tape.backward(loss))
+            } else {
+                Vec::new()
+            };
+            StepLoss {
+                total: words.iter().sum(),
+                words,
+                gradients,
+            }
+        })
+    }
+}
+
+fn parameter<T: Element>(name: &str, value: Tensor<T>) -> Parameter<T> {
+    Parameter {
+        name: name.to_owned(),
+        value,
+        // The L2 penalty counts `We`, `Ws`, `Wd` and the recurrent weights. NeuralTalk's
+        // `WLSTM` holds its bias row, which is therefore counted too.
+        regularized: !is_bias(name) || name == "lstm.bias",
+    }
+}
+
+fn is_bias(name: &str) -> bool {
+    name.ends_with("bias")
+}
+
+/// What a decoder remembers of each partial sentence (one row each).
+#[derive(Debug, Clone)]
+pub struct State<T: Element = f32> {
+    pub(crate) kind: StateKind<T>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum StateKind<T: Element> {
+    Lstm(lstm::LstmState<T>),
+    Rnn(rnn::RnnState<T>),
+}
+
+impl<T: Element> Decoder<T> {
+    /// One row for each picture's features (I, D), ready for START.
+    ///
+    /// # Panics
+    /// If the width of the features is not the decoder's.
+    pub fn start(&self, features: &Tensor<T>) -> State<T> {
+        self.device.install(|| State {
+            kind: match &self.config {
+                DecoderConfig::Lstm(config) => {
+                    StateKind::Lstm(lstm::start(config, &self.parameters, features))
+                }
+                DecoderConfig::Rnn(config) => {
+                    StateKind::Rnn(rnn::start(config, &self.parameters, features))
+                }
+            },
+        })
+    }
+
+    /// [`Decode::step`] in the decoder's own number type.
+    pub fn advance(
+        &self,
+        state: &State<T>,
+        parents: &[usize],
+        words: &[u32],
+    ) -> (State<T>, Tensor<T>) {
+        assert_eq!(parents.len(), words.len(), "one word a row");
+        self.device.install(|| {
+            let (kind, hidden) = match (&self.config, &state.kind) {
+                (DecoderConfig::Lstm(config), StateKind::Lstm(state)) => {
+                    let next = lstm::step(config, &self.parameters, state, parents, words);
+                    let hidden = next.hidden.clone();
+                    (StateKind::Lstm(next), hidden)
+                }
+                (DecoderConfig::Rnn(config), StateKind::Rnn(state)) => {
+                    let next = rnn::step(config, &self.parameters, state, parents, words);
+                    let hidden = next.hidden.clone();
+                    (StateKind::Rnn(next), hidden)
+                }
+                _ => panic!("a state of another decoder"),
+            };
+            let weight = self.parameters.value("output.weight");
+            let logits = affine(&hidden, weight, self.parameters.value("output.bias"));
+            (State { kind }, log_probabilities(logits))
+        })
+    }
+}
+
+impl Decode for Decoder<f32> {
+    type State = State<f32>;
+
+    fn vocabulary(&self) -> usize {
+        self.config.vocabulary()
+    }
+
+    fn step(
+        &self,
+        state: &State<f32>,
+        parents: &[usize],
+        words: &[u32],
+        log_probs: &mut Vec<f32>,
+    ) -> State<f32> {
+        let (next, scored) = self.advance(state, parents, words);
+        log_probs.clear();
+        log_probs.extend_from_slice(scored.data());
+        next
+    }
+}
+
+/// x (N, K) · w (K, M) + bias (M), outside any tape.
+pub(crate) fn affine<T: Element>(x: &Tensor<T>, w: &Tensor<T>, bias: &Tensor<T>) -> Tensor<T> {
+    let (n, m) = (x.rows_cols().0, w.rows_cols().1);
+    let mut y: Vec<T> = Vec::with_capacity(n * m);
+    for _ in 0..n {
+        y.extend_from_slice(bias.data());
+    }
+    tensor::gemm(x.device(), &mut y, x.matrix(), w.matrix(), true);
+    Tensor::new(x.device(), &[n, m], y)
+}
+
+/// Row `words[r]` of the embedding (V, E) for every r → (N, E).
+///
+/// # Panics
+/// If a word is outside the vocabulary.
+pub(crate) fn embed<T: Element>(embedding: &Tensor<T>, words: &[u32]) -> Tensor<T> {
+    let (_, width) = embedding.rows_cols();
+    let mut rows = Vec::with_capacity(words.len() * width);
+    for &word in words {
+        let at = word as usize * width;
+        rows.extend_from_slice(&embedding.data()[at..at + width]);
+    }
+    Tensor::new(embedding.device(), &[words.len(), width], rows)
+}
+
+/// Rows `parents` of `states` (N, H).
+pub(crate) fn pick_rows<T: Element>(states: &Tensor<T>, parents: &[usize]) -> Vec<T> {
+    let (_, width) = states.rows_cols();
+    let mut rows = Vec::with_capacity(parents.len() * width);
+    for &parent in parents {
+        rows.extend_from_slice(&states.data()[parent * width..(parent + 1) * width]);
+    }
+    rows
+}
+
+/// Logits to ln(1e-20 + p), NeuralTalk's floor under the log of a probability.
+fn log_probabilities<T: Element>(mut logits: Tensor<T>) -> Tensor<T> {
+    let (_, width) = logits.rows_cols();
+    tensor::ops::log_softmax_rows(logits.data_mut(), width);
+    // ln(1e-20 + p) differs from ln p only where p is next to nothing.
+    let (near, floor) = (T::of(-30.0), 1e-20);
+    for x in logits.data_mut().iter_mut().filter(|x| **x < near) {
+        *x = T::of((floor + x.to_f64().exp()).ln());
+    }
+    logits
+}

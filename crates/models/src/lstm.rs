@@ -1,0 +1,131 @@
+//! The LSTM decoder of NeuralTalk (`lstm_generator.py`; Vinyals et al. 2015 in all but details).
+//!
+//! Step 0 reads the projected picture, and its prediction is thrown away; step 1 reads START,
+//! step t the word t - 1. Dropout: one mask on all input rows (picture and words), one on all
+//! hidden rows, outside the recurrence. Not here: the cell (`tensor::ops::lstm`).
+
+use std::sync::Arc;
+
+use nn::dropout::Site;
+use nn::{Bound, Dropout, Parameters};
+use tensor::ops::{self, LstmWeights};
+use tensor::{Element, Tape, Tensor, Var};
+
+use crate::LstmConfig;
+use crate::decoder::{Sentences, affine, embed, pick_rows};
+
+/// Hidden rows (N, H) of every word position, packed like the batch's targets.
+pub(crate) fn hidden<T: Element>(
+    config: &LstmConfig,
+    tape: &mut Tape<T>,
+    parameters: &Bound<'_, T>,
+    batch: &Sentences<'_, T>,
+    dropout: &Dropout<T>,
+) -> Var {
+    let device = tape.device().clone();
+    let features = tape.constant(batch.features.clone());
+    let pictures = ops::linear(
+        tape,
+        features,
+        parameters.var("projection.weight"),
+        parameters.var("projection.bias"),
+    );
+    let pictures = ops::gather(tape, pictures, batch.image_of.into());
+    let words: Arc<[usize]> = batch.inputs.iter().map(|&w| w as usize).collect();
+    let words = ops::gather(tape, parameters.var("embedding.weight"), words);
+    let mut x = ops::concat_rows(tape, pictures, words);
+
+    let sentences = batch.image_of.len();
+    let rows = sentences + batch.inputs.len();
+    if let Some(mask) = dropout.mask(&device, (rows, config.embedding), Site::Encoder(0), 0) {
+        x = ops::dropout(tape, x, &mask);
+    }
+    let live: Arc<[usize]> = std::iter::once(sentences)
+        .chain(batch.live.iter().copied())
+        .collect();
+    let weights = LstmWeights {
+        input: parameters.var("lstm.input"),
+        hidden: parameters.var("lstm.hidden"),
+        bias: parameters.var("lstm.bias"),
+    };
+    let mut hidden = ops::lstm(tape, x, weights, live, config.tanh_c);
+    if let Some(mask) = dropout.mask(&device, (rows, config.hidden), Site::Decoder(0), 1) {
+        hidden = ops::dropout(tape, hidden, &mask);
+    }
+    ops::slice_rows(tape, hidden, sentences..rows)
+}
+
+/// Hidden and cell state, (N, H) each.
+#[derive(Debug, Clone)]
+pub(crate) struct LstmState<T: Element> {
+    pub(crate) hidden: Tensor<T>,
+    cells: Tensor<T>,
+}
+
+/// The state after the picture: features (I, D) → (I, H).
+pub(crate) fn start<T: Element>(
+    config: &LstmConfig,
+    parameters: &Parameters<T>,
+    features: &Tensor<T>,
+) -> LstmState<T> {
+    let x = affine(
+        features,
+        parameters.value("projection.weight"),
+        parameters.value("projection.bias"),
+    );
+    cell(config, parameters, &x, None)
+}
+
+/// Row r continues row `parents[r]` with `words[r]`.
+pub(crate) fn step<T: Element>(
+    config: &LstmConfig,
+    parameters: &Parameters<T>,
+    state: &LstmState<T>,
+    parents: &[usize],
+    words: &[u32],
+) -> LstmState<T> {
+    let x = embed(parameters.value("embedding.weight"), words);
+    let device = x.device();
+    let shape = [parents.len(), config.hidden];
+    let past = LstmState {
+        hidden: Tensor::new(device, &shape, pick_rows(&state.hidden, parents)),
+        cells: Tensor::new(device, &shape, pick_rows(&state.cells, parents)),
+    };
+    cell(config, parameters, &x, Some(&past))
+}
+
+fn cell<T: Element>(
+    config: &LstmConfig,
+    parameters: &Parameters<T>,
+    x: &Tensor<T>,
+    past: Option<&LstmState<T>>,
+) -> LstmState<T> {
+    let device = x.device();
+    let (n, h) = (x.rows_cols().0, config.hidden);
+    let mut gates = vec![T::ZERO; n * 4 * h];
+    let w_input = parameters.value("lstm.input");
+    tensor::gemm(device, &mut gates, x.matrix(), w_input.matrix(), false);
+    if let Some(past) = past {
+        let w_hidden = parameters.value("lstm.hidden");
+        tensor::gemm(
+            device,
+            &mut gates,
+            past.hidden.matrix(),
+            w_hidden.matrix(),
+            true,
+        );
+    }
+    let (mut cells, mut hidden) = (vec![T::ZERO; n * h], vec![T::ZERO; n * h]);
+    ops::lstm_gates(
+        &mut gates,
+        parameters.value("lstm.bias").data(),
+        past.map(|p| p.cells.data()),
+        &mut cells,
+        &mut hidden,
+        config.tanh_c,
+    );
+    LstmState {
+        hidden: Tensor::new(device, &[n, h], hidden),
+        cells: Tensor::new(device, &[n, h], cells),
+    }
+}

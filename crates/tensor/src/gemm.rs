@@ -1,0 +1,240 @@
+//! Matrix products on the CPU.
+//!
+//! Here: which product runs on which thread. Not here: the product itself, which is `faer`'s
+//! (measured against gemm, matrixmultiply and OpenBLAS on this project's shapes, see
+//! docs/speed.md). The result is cut by columns, or by rows where it is narrow, into pieces that
+//! depend on the shape alone. faer's sequential product adds up every element in the same
+//! order wherever the cut is, and a test holds it to that.
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+use rayon::prelude::*;
+
+use crate::{Device, Element};
+
+/// A row-major matrix, or the transpose of one, to be read.
+#[derive(Clone, Copy)]
+pub struct Matrix<'a, T> {
+    data: &'a [T],
+    rows: usize,
+    cols: usize,
+    transposed: bool,
+}
+
+impl<'a, T> Matrix<'a, T> {
+    /// `data` is (rows, cols), row-major.
+    ///
+    /// # Panics
+    /// If the length is not rows * cols.
+    pub fn new(data: &'a [T], rows: usize, cols: usize) -> Self {
+        assert_eq!(data.len(), rows * cols, "matrix of {rows} x {cols}");
+        Self {
+            data,
+            rows,
+            cols,
+            transposed: false,
+        }
+    }
+
+    /// The transpose, without moving anything.
+    pub fn t(self) -> Self {
+        Self {
+            data: self.data,
+            rows: self.cols,
+            cols: self.rows,
+            transposed: !self.transposed,
+        }
+    }
+
+    fn view(&self) -> MatRef<'a, T> {
+        if self.transposed {
+            MatRef::from_row_major_slice(self.data, self.cols, self.rows).transpose()
+        } else {
+            MatRef::from_row_major_slice(self.data, self.rows, self.cols)
+        }
+    }
+}
+
+/// Columns or rows of one piece: narrow enough for sixteen threads to share a layer.
+const PIECE: usize = 128;
+/// Products below this many multiplications aren't worth a second thread.
+const SMALL: usize = 1 << 18;
+
+/// c (M, N) = a (M, K) b (K, N), or c += a b with `accumulate`.
+///
+/// # Panics
+/// If the shapes don't fit.
+pub fn gemm<T: Element>(
+    device: &Device,
+    c: &mut [T],
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    accumulate: bool,
+) {
+    let (m, n, k) = (a.rows, b.cols, a.cols);
+    assert_eq!(k, b.rows, "inner sizes of a product");
+    assert_eq!(
+        c.len(),
+        m * n,
+        "result of a product of {m} x {k} and {k} x {n}"
+    );
+    let (a, b) = (a.view(), b.view());
+    let beta = if accumulate {
+        Accum::Add
+    } else {
+        Accum::Replace
+    };
+    let c = MatMut::from_row_major_slice_mut(c, m, n);
+    if m * n * k < SMALL {
+        return matmul(c, beta, a, b, T::ONE, Par::Seq);
+    }
+    device.install(|| {
+        if n >= m.min(2 * PIECE) {
+            let pieces = cut(c, n, MatMut::split_at_col_mut);
+            pieces.into_par_iter().for_each(|(from, c)| {
+                let b = b.subcols(from, c.ncols());
+                matmul(c, beta, a, b, T::ONE, Par::Seq);
+            });
+        } else {
+            let pieces = cut(c, m, MatMut::split_at_row_mut);
+            pieces.into_par_iter().for_each(|(from, c)| {
+                let a = a.subrows(from, c.nrows());
+                matmul(c, beta, a, b, T::ONE, Par::Seq);
+            });
+        }
+    });
+}
+
+type Pieces<'c, T> = Vec<(usize, MatMut<'c, T>)>;
+
+/// Cuts a matrix of `len` columns (or rows) into pieces, each with where it starts.
+fn cut<'c, T>(
+    mut rest: MatMut<'c, T>,
+    len: usize,
+    split: fn(MatMut<'c, T>, usize) -> (MatMut<'c, T>, MatMut<'c, T>),
+) -> Pieces<'c, T> {
+    // At most 16 pieces for wide layers: each piece reads the other operand once more.
+    let piece = len.div_ceil(16).next_multiple_of(16).max(PIECE.min(len));
+    let mut pieces = Vec::new();
+    let mut from = 0;
+    while from + piece < len {
+        let (head, tail) = split(rest, piece);
+        pieces.push((from, head));
+        rest = tail;
+        from += piece;
+    }
+    pieces.push((from, rest));
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    fn naive(
+        m: usize,
+        n: usize,
+        k: usize,
+        a: impl Fn(usize, usize) -> f64,
+        b: impl Fn(usize, usize) -> f64,
+    ) -> Vec<f64> {
+        let mut c = vec![0.0; m * n];
+        for i in 0..m {
+            for j in 0..n {
+                c[i * n + j] = (0..k).map(|l| a(i, l) * b(l, j)).sum();
+            }
+        }
+        c
+    }
+
+    #[test]
+    fn every_orientation_matches_the_naive_product() {
+        let device = Device::cpu(2);
+        for (m, n, k) in [
+            (1, 1, 1),
+            (3, 5, 7),
+            (130, 300, 33),
+            (700, 20, 40),
+            (20, 700, 40),
+            (2, 0, 3),
+            (2, 3, 0),
+        ] {
+            let mut random = Random::new(1, 0);
+            let a: Vec<f64> = (0..m * k).map(|_| random.uniform() - 0.5).collect();
+            let b: Vec<f64> = (0..k * n).map(|_| random.uniform() - 0.5).collect();
+            for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
+                let av = if ta {
+                    Matrix::new(&a, k, m).t()
+                } else {
+                    Matrix::new(&a, m, k)
+                };
+                let bv = if tb {
+                    Matrix::new(&b, n, k).t()
+                } else {
+                    Matrix::new(&b, k, n)
+                };
+                let want = naive(
+                    m,
+                    n,
+                    k,
+                    |i, l| if ta { a[l * m + i] } else { a[i * k + l] },
+                    |l, j| if tb { b[j * k + l] } else { b[l * n + j] },
+                );
+                let mut c = vec![1.0; m * n];
+                gemm(&device, &mut c, av, bv, false);
+                assert!(
+                    c.iter().zip(&want).all(|(x, y)| (x - y).abs() < 1e-12),
+                    "{m} {n} {k} {ta} {tb}"
+                );
+                gemm(&device, &mut c, av, bv, true);
+                assert!(
+                    c.iter()
+                        .zip(&want)
+                        .all(|(x, y)| (x - 2.0 * y).abs() < 1e-12),
+                    "accumulate {m} {n} {k}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_piece_of_a_product_has_the_bits_of_the_whole() {
+        let device = Device::cpu(3);
+        for (m, n, k) in [
+            (100, 2048, 512),
+            (37, 1000, 129),
+            (513, 300, 64),
+            (1000, 24, 300),
+            (8, 4096, 1000),
+        ] {
+            let mut random = Random::new(2, 0);
+            let a: Vec<f32> = (0..m * k).map(|_| random.uniform() as f32 - 0.5).collect();
+            let b: Vec<f32> = (0..k * n).map(|_| random.uniform() as f32 - 0.5).collect();
+            let mut whole = vec![0.0; m * n];
+            matmul(
+                MatMut::from_row_major_slice_mut(&mut whole, m, n),
+                Accum::Replace,
+                Matrix::new(&a, m, k).view(),
+                Matrix::new(&b, k, n).view(),
+                1.0,
+                Par::Seq,
+            );
+            let mut cut = vec![0.0; m * n];
+            gemm(
+                &device,
+                &mut cut,
+                Matrix::new(&a, m, k),
+                Matrix::new(&b, k, n),
+                false,
+            );
+            assert!(
+                whole
+                    .iter()
+                    .zip(&cut)
+                    .all(|(x, y)| x.to_bits() == y.to_bits()),
+                "{m} {n} {k}"
+            );
+        }
+    }
+}

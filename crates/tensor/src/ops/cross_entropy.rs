@@ -1,0 +1,158 @@
+//! Output layer, softmax and cross entropy over the vocabulary, fused.
+//!
+//! For a block of rows at a time: logits = h·W + b, log-sum-exp, the loss of each word, the
+//! gradient of the logits, and both backward products while the block is still in cache. The
+//! logits of a whole batch never exist at once. This is most of the arithmetic of a captioner
+//! (2/3 of it at V = 8791), so the gradients are computed in the forward pass, for a loss that
+//! is the weighted sum of the words' losses; the backward pass hands them out.
+//!
+//! The loss of a word is -ln(1e-20 + p), as in NeuralTalk (`generic_batch_generator.py`); its
+//! gradient is that of -ln p, as there. With weights it serves as REINFORCE's loss too.
+
+use rayon::prelude::*;
+
+use super::elementwise::add_rows;
+use super::softmax::{exponentials, log_sum_exp};
+use crate::simd::vectorized;
+use crate::{Device, Element, Matrix, Tape, Tensor, Var, gemm};
+
+/// Natural loss -ln(1e-20 + p) of every word, in the order of the rows.
+pub type WordLosses = Vec<f64>;
+
+/// Rows in one block. 128 to 512 were tried at V = 2538 and 8791 (docs/speed.md): fewer rows read
+/// the weights' gradient more often, more rows leave the cache.
+const BLOCK: usize = 256;
+
+/// h (N, H), W (H, V), b (V), one target and one weight a row → Σ weight · loss, shape [1], and
+/// the losses themselves.
+///
+/// # Panics
+/// If the shapes don't fit or a target is outside the vocabulary.
+pub fn output_cross_entropy<T: Element>(
+    tape: &mut Tape<T>,
+    (h, w, b): (Var, Var, Var),
+    targets: &[u32],
+    weights: &[T],
+) -> (Var, WordLosses) {
+    let device = tape.device().clone();
+    let [hidden, weight, bias] = [h, w, b].map(|v| tape.value(v).clone());
+    let layer = OutputLayer {
+        hidden,
+        weight,
+        bias,
+        device: device.clone(),
+    };
+    let wanted = tape.wanted(&[h, w, b]);
+    let (losses, gradients) = device.install(|| layer.run(targets, weights, wanted));
+    let total: f64 = losses
+        .iter()
+        .zip(weights)
+        .map(|(loss, weight)| loss * weight.to_f64())
+        .sum();
+    let value = Tensor::new(&device, &[1], vec![T::of(total)]);
+    let loss = tape.push(value, &[h, w, b], move |upstream, sums| {
+        for (var, mut gradient) in [h, w, b].into_iter().zip(gradients) {
+            if upstream.item() != T::ONE {
+                let factor = upstream.item();
+                gradient.data_mut().iter_mut().for_each(|g| *g *= factor);
+            }
+            sums.add(var, gradient);
+        }
+    });
+    (loss, losses)
+}
+
+struct OutputLayer<T: Element> {
+    hidden: Tensor<T>,
+    weight: Tensor<T>,
+    bias: Tensor<T>,
+    device: Device,
+}
+
+impl<T: Element> OutputLayer<T> {
+    /// Losses, and the gradients of hidden rows, weight and bias (empty if not wanted).
+    fn run(&self, targets: &[u32], weights: &[T], wanted: bool) -> (WordLosses, Vec<Tensor<T>>) {
+        let (rows, h) = self.hidden.rows_cols();
+        let v = self.weight.rows_cols().1;
+        assert_eq!(self.weight.shape(), [h, v], "output weights");
+        assert_eq!(self.bias.shape(), [v], "output bias");
+        assert!(
+            targets.len() == rows && weights.len() == rows,
+            "one target and weight a row"
+        );
+        assert!(
+            targets.iter().all(|&t| (t as usize) < v),
+            "a target outside the vocabulary of {v}"
+        );
+        let device = &self.device;
+        let mut losses = vec![0.0; rows];
+        let mut logits = device.buffer(BLOCK.min(rows) * v);
+        let mut dh = device.buffer(if wanted { rows * h } else { 0 });
+        let mut dw = device.buffer(if wanted { h * v } else { 0 });
+        let mut db = device.zeros(if wanted { v } else { 0 });
+        if wanted && rows == 0 {
+            dw.fill(T::ZERO);
+        }
+        for from in (0..rows).step_by(BLOCK) {
+            let to = rows.min(from + BLOCK);
+            let n = to - from;
+            let block = Matrix::new(&self.hidden.data()[from * h..to * h], n, h);
+            let logits = &mut logits[..n * v];
+            gemm(device, logits, block, self.weight.matrix(), false);
+            logits
+                .par_chunks_exact_mut(v)
+                .zip(&mut losses[from..to])
+                .zip(&targets[from..to])
+                .zip(&weights[from..to])
+                .for_each(|(((row, loss), &target), &weight)| {
+                    *loss = self.row(row, target as usize, weight, wanted);
+                });
+            if wanted {
+                let d_logits = Matrix::new(logits, n, v);
+                gemm(
+                    device,
+                    &mut dh[from * h..to * h],
+                    d_logits,
+                    self.weight.matrix().t(),
+                    false,
+                );
+                gemm(device, &mut dw, block.t(), d_logits, from > 0);
+                add_rows(&mut db, logits);
+            }
+        }
+        device.recycle(logits);
+        let gradients = if wanted {
+            vec![
+                Tensor::new(device, &[rows, h], dh),
+                Tensor::new(device, &[h, v], dw),
+                Tensor::new(device, &[v], db),
+            ]
+        } else {
+            Vec::new()
+        };
+        (losses, gradients)
+    }
+
+    /// One row of logits (without bias) to its loss; the row becomes its gradient if wanted.
+    fn row(&self, row: &mut [T], target: usize, weight: T, wanted: bool) -> f64 {
+        let bias = self.bias.data();
+        vectorized(
+            #[inline(always)]
+            || row.iter_mut().zip(bias).for_each(|(x, &b)| *x += b),
+        );
+        let shifted = row[target];
+        let log_p = if wanted {
+            let (top, total) = exponentials(row);
+            let factor = weight / total;
+            vectorized(
+                #[inline(always)]
+                || row.iter_mut().for_each(|x| *x *= factor),
+            );
+            row[target] -= weight;
+            shifted - top - total.logarithm()
+        } else {
+            shifted - log_sum_exp(row)
+        };
+        -(1e-20 + log_p.to_f64().exp()).ln()
+    }
+}

@@ -1,0 +1,161 @@
+//! Elementwise operations and sums: small, plain, and enough to compose the large ones.
+
+use crate::parallel::{PIECE, for_pieces};
+use crate::simd::vectorized;
+use crate::{Element, Tape, Tensor, Var};
+
+/// x + y, same shape.
+pub fn add<T: Element>(tape: &mut Tape<T>, x: Var, y: Var) -> Var {
+    let mut value = tape.value(x).clone();
+    add_assign(&mut value, tape.value(y));
+    tape.push(value, &[x, y], move |gradient, gradients| {
+        gradients.add(x, gradient.clone());
+        gradients.add(y, gradient);
+    })
+}
+
+/// x (N, M) + bias (M), added to every row.
+pub fn add_bias<T: Element>(tape: &mut Tape<T>, x: Var, bias: Var) -> Var {
+    let mut value = tape.value(x).clone();
+    let row = tape.value(bias).clone();
+    for line in value.data_mut().chunks_exact_mut(row.data().len()) {
+        line.iter_mut().zip(row.data()).for_each(|(a, &b)| *a += b);
+    }
+    tape.push(value, &[x, bias], move |gradient, gradients| {
+        if gradients.wants(bias) {
+            gradients.add(bias, sum_rows(&gradient));
+        }
+        gradients.add(x, gradient);
+    })
+}
+
+/// x ⊙ y, same shape.
+pub fn mul<T: Element>(tape: &mut Tape<T>, x: Var, y: Var) -> Var {
+    let (a, b) = (tape.value(x).clone(), tape.value(y).clone());
+    let value = zip(&a, &b, |a, b| a * b);
+    tape.push(value, &[x, y], move |gradient, gradients| {
+        gradients.add(x, zip(&gradient, &b, |g, b| g * b));
+        gradients.add(y, zip(&gradient, &a, |g, a| g * a));
+    })
+}
+
+/// x times a number.
+pub fn scale<T: Element>(tape: &mut Tape<T>, x: Var, factor: f64) -> Var {
+    let factor = T::of(factor);
+    let value = map(tape.value(x), |a| a * factor);
+    tape.push(value, &[x], move |gradient, gradients| {
+        gradients.add(x, map(&gradient, |g| g * factor));
+    })
+}
+
+/// max(x, 0); the gradient at 0 is 0, as in NeuralTalk.
+pub fn relu<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
+    unary(
+        tape,
+        x,
+        |a| if a < T::ZERO { T::ZERO } else { a },
+        |g, y| if y > T::ZERO { g } else { T::ZERO },
+    )
+}
+
+/// Logistic function.
+pub fn sigmoid<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
+    unary(tape, x, T::logistic, |g, y| g * y * (T::ONE - y))
+}
+
+/// Hyperbolic tangent.
+pub fn tanh<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
+    unary(tape, x, T::hyperbolic_tangent, |g, y| g * (T::ONE - y * y))
+}
+
+/// The sum of all elements, a tensor of shape [1].
+pub fn sum<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
+    let (device, shape) = (tape.device().clone(), tape.value(x).shape().to_vec());
+    let total = tape.value(x).data().iter().copied().sum();
+    let value = Tensor::new(&device, &[1], vec![total]);
+    tape.push(value, &[x], move |gradient, gradients| {
+        let len = shape.iter().product();
+        let all = vec![gradient.item(); len];
+        gradients.add(x, Tensor::new(&device, &shape, all));
+    })
+}
+
+/// y = f(x), with dx = slope(dy, y).
+fn unary<T: Element>(
+    tape: &mut Tape<T>,
+    x: Var,
+    f: impl Fn(T) -> T + Sync,
+    slope: impl Fn(T, T) -> T + Send + Sync + 'static,
+) -> Var {
+    let value = map(tape.value(x), f);
+    let y = value.clone();
+    tape.push(value, &[x], move |gradient, gradients| {
+        gradients.add(x, zip(&gradient, &y, slope));
+    })
+}
+
+fn map<T: Element>(x: &Tensor<T>, f: impl Fn(T) -> T + Sync) -> Tensor<T> {
+    let mut y = x.clone();
+    x.device().install(|| {
+        for_pieces(y.data_mut(), PIECE, |_, piece| {
+            vectorized(
+                #[inline(always)]
+                || piece.iter_mut().for_each(|a| *a = f(*a)),
+            );
+        });
+    });
+    y
+}
+
+fn zip<T: Element>(x: &Tensor<T>, y: &Tensor<T>, f: impl Fn(T, T) -> T + Sync) -> Tensor<T> {
+    let mut z = x.clone();
+    zip_assign(&mut z, y, f);
+    z
+}
+
+fn zip_assign<T: Element>(x: &mut Tensor<T>, y: &Tensor<T>, f: impl Fn(T, T) -> T + Sync) {
+    assert_eq!(x.shape(), y.shape(), "elementwise operation");
+    let device = x.device().clone();
+    device.install(|| {
+        for_pieces(x.data_mut(), PIECE, |at, piece| {
+            let other = &y.data()[at..at + piece.len()];
+            vectorized(
+                #[inline(always)]
+                || {
+                    piece
+                        .iter_mut()
+                        .zip(other)
+                        .for_each(|(a, &b)| *a = f(*a, b))
+                },
+            );
+        });
+    });
+}
+
+/// x += y.
+pub(crate) fn add_assign<T: Element>(x: &mut Tensor<T>, y: &Tensor<T>) {
+    zip_assign(x, y, |a, b| a + b);
+}
+
+/// Column sums of a matrix (N, M) → (M): pieces of columns in parallel, rows in order.
+pub(crate) fn sum_rows<T: Element>(x: &Tensor<T>) -> Tensor<T> {
+    let (_, cols) = x.rows_cols();
+    let device = x.device();
+    let mut sums = device.zeros(cols);
+    device.install(|| add_rows(&mut sums, x.data()));
+    Tensor::new(device, &[cols], sums)
+}
+
+/// sums += column sums of `x`, row-major with rows as long as `sums`.
+pub(crate) fn add_rows<T: Element>(sums: &mut [T], x: &[T]) {
+    let cols = sums.len();
+    for_pieces(sums, 256, |at, sums| {
+        for row in x.chunks_exact(cols) {
+            let row = &row[at..at + sums.len()];
+            vectorized(
+                #[inline(always)]
+                || sums.iter_mut().zip(row).for_each(|(s, &a)| *s += a),
+            );
+        }
+    });
+}

@@ -1,0 +1,51 @@
+//! Operations on the tape, forward and backward.
+//!
+//! The large ones, which a captioner spends its time in: [`lstm`], [`rnn`],
+//! [`output_cross_entropy`], [`linear`], [`gather`], [`dropout`]. The small ones exist so that
+//! each large one has a plain composed version to be tested against.
+
+mod cross_entropy;
+mod dropout;
+mod elementwise;
+mod linear;
+mod lstm;
+mod rnn;
+mod rows;
+mod softmax;
+
+pub use cross_entropy::{WordLosses, output_cross_entropy};
+pub use dropout::{Mask, dropout};
+pub(crate) use elementwise::add_assign;
+pub use elementwise::{add, add_bias, mul, relu, scale, sigmoid, sum, tanh};
+pub use linear::{linear, matmul};
+pub use lstm::{LstmWeights, lstm, lstm_gates};
+pub use rnn::{RnnInputs, rnn};
+pub use rows::{concat_rows, gather, slice_cols, slice_rows};
+pub use softmax::{log_softmax, log_softmax_rows, pick};
+
+#[cfg(test)]
+mod oracle_tests;
+
+/// Start of each time step's rows in a packed, time-major matrix, and the total at the end.
+///
+/// `live[t]` sentences are still running at step t; sentences are sorted longest first, so
+/// that they are always the first `live[t]` ones.
+///
+/// # Panics
+/// If the counts grow with time.
+pub(crate) fn offsets(live: &[usize]) -> Vec<usize> {
+    assert!(
+        live.is_sorted_by(|a, b| a >= b),
+        "live rows must not grow: {live:?}"
+    );
+    let mut at = 0;
+    let mut starts: Vec<usize> = live
+        .iter()
+        .map(|rows| {
+            at += rows;
+            at - rows
+        })
+        .collect();
+    starts.push(at);
+    starts
+}
