@@ -1,0 +1,248 @@
+//! Sampling: the next word is drawn from the model's distribution, sharpened or cut on request.
+//!
+//! First the temperature, then top-k, then top-p on what top-k left, the usual order. Top-p is
+//! nucleus sampling (Holtzman, Buys, Du, Forbes & Choi 2020): the fewest likeliest words whose
+//! probabilities reach p. Not here: the loop over words (`follow.rs`).
+
+use models::Decode;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::follow::follow;
+use crate::top_k::TopK;
+use crate::{Caption, GenerateError, Limits};
+
+/// How many of the likeliest words are tried first for a nucleus.
+const FIRST_NUCLEUS: usize = 64;
+
+/// Options of [`sample`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct SampleOptions {
+    /// Captions drawn for each picture.
+    pub samples: usize,
+    /// With the picture's key and the sample's number it determines every draw.
+    pub seed: u64,
+    /// Words are drawn with p^(1 / temperature), normalised: 1 is the model, towards 0 greedy.
+    pub temperature: f64,
+    /// Draw from this many likeliest words only.
+    pub top_k: Option<usize>,
+    /// Draw from the fewest likeliest words that have this probability together, in (0, 1].
+    pub top_p: Option<f64>,
+    /// Length, rows per step, constraints.
+    pub limits: Limits,
+}
+
+impl SampleOptions {
+    /// One sample from the model's own distribution, of at most 20 words.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            samples: 1,
+            seed,
+            temperature: 1.0,
+            top_k: None,
+            top_p: None,
+            limits: Limits::default(),
+        }
+    }
+
+    fn check(&self, vocabulary: usize) -> Result<(), GenerateError> {
+        let refuse =
+            |option, value: f64, must_be| Err(GenerateError::option(option, value, must_be));
+        if !(self.temperature.is_finite() && 0.0 < self.temperature) {
+            return refuse("temperature", self.temperature, "a finite number above 0");
+        }
+        if self.top_k == Some(0) {
+            return refuse("top_k", 0.0, "at least 1");
+        }
+        if let Some(p) = self.top_p
+            && !(0.0 < p && p <= 1.0)
+        {
+            return refuse("top_p", p, "above 0 and at most 1");
+        }
+        self.limits.check(vocabulary)
+    }
+}
+
+/// `samples` captions for each picture, the likeliest first; row i of `initial` is the picture
+/// that `keys[i]` names.
+///
+/// The draws depend on (seed, key, number of the sample) alone: the same picture gives the same
+/// captions in any batch and any order. Different pictures should have different keys.
+/// `log_prob` is the model's, whatever the temperature and the cuts.
+///
+/// # Errors
+/// Impossible options, a decoder that returns no log probabilities, or constraints that leave
+/// no word.
+pub fn sample<D: Decode>(
+    decoder: &D,
+    initial: &D::State,
+    keys: &[u64],
+    options: &SampleOptions,
+) -> Result<Vec<Vec<Caption>>, GenerateError> {
+    options.check(decoder.vocabulary())?;
+    if options.samples == 0 {
+        return Ok(vec![Vec::new(); keys.len()]);
+    }
+    let mut draw = Draw::new(options);
+    let mut captions = Vec::with_capacity(keys.len());
+    let pictures: Vec<usize> = (0..keys.len()).collect();
+    for pictures in pictures.chunks(options.limits.pictures_at_once(options.samples)) {
+        let (mut starts, mut randoms) = (Vec::new(), Vec::new());
+        for &picture in pictures {
+            for number in 0..options.samples {
+                starts.push(picture);
+                randoms.push(random(options.seed, keys[picture], number as u64));
+            }
+        }
+        let mut found = follow(
+            decoder,
+            initial,
+            &starts,
+            &options.limits,
+            |sentence, row| draw.word(row, uniform(&mut randoms[sentence])),
+        )?;
+        for caption in found.chunks_mut(options.samples) {
+            caption.sort_by(|a, b| b.log_prob.total_cmp(&a.log_prob));
+            captions.push(caption.to_vec());
+        }
+    }
+    Ok(captions)
+}
+
+/// Random numbers of one sentence. The three numbers are the cipher's key, so that streams of
+/// neighbouring seeds and pictures have nothing in common.
+fn random(seed: u64, key: u64, number: u64) -> ChaCha8Rng {
+    let mut bytes = [0; 32];
+    for (part, value) in bytes.chunks_exact_mut(8).zip([seed, key, number]) {
+        part.copy_from_slice(&value.to_le_bytes());
+    }
+    ChaCha8Rng::from_seed(bytes)
+}
+
+/// Uniform in [0, 1), all 53 bits of an f64.
+fn uniform(random: &mut ChaCha8Rng) -> f64 {
+    (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// Draws words from rows of log probabilities.
+struct Draw {
+    temperature: f64,
+    top_k: Option<usize>,
+    top_p: Option<f64>,
+    top: TopK,
+    /// Weights p^(1 / temperature) of the words that may be drawn, relative to the likeliest.
+    weights: Vec<f64>,
+}
+
+impl Draw {
+    fn new(options: &SampleOptions) -> Self {
+        Self {
+            temperature: options.temperature,
+            top_k: options.top_k,
+            top_p: options.top_p,
+            top: TopK::default(),
+            weights: Vec::new(),
+        }
+    }
+
+    /// The word of `row` (V) at `uniform` in [0, 1) of the distribution; None if no word is
+    /// possible.
+    fn word(&mut self, row: &[f32], uniform: f64) -> Option<u32> {
+        let (mut k, total) = match (self.top_k, self.top_p) {
+            (None, None) => return self.any(row, uniform),
+            (Some(k), _) => (k, None),
+            // A nucleus is small as a rule: it is looked for among ever more of the best words,
+            // instead of sorting all.
+            (None, Some(_)) => (FIRST_NUCLEUS, Some(self.total(row))),
+        };
+        loop {
+            let candidates = self.top.select(row, k, f32::NEG_INFINITY);
+            let max = candidates.first()?.1;
+            weigh(
+                &mut self.weights,
+                candidates.iter().map(|c| c.1),
+                max,
+                self.temperature,
+            );
+            if let Some(p) = self.top_p {
+                let total = total.unwrap_or_else(|| self.weights.iter().sum());
+                match position(&self.weights, p * total) {
+                    Some(last) => self.weights.truncate(last + 1),
+                    None if self.top_k.is_none() && k < row.len() => {
+                        k *= 8;
+                        continue;
+                    }
+                    None => {}
+                }
+            }
+            return candidates
+                .get(inverse(&self.weights, uniform))
+                .map(|&(word, _)| word);
+        }
+    }
+
+    /// The sum of all words' weights.
+    fn total(&mut self, row: &[f32]) -> f64 {
+        weigh(
+            &mut self.weights,
+            row.iter().copied(),
+            largest(row),
+            self.temperature,
+        );
+        self.weights.iter().sum()
+    }
+
+    /// Without a cut no order is needed: the words' own will do.
+    fn any(&mut self, row: &[f32], uniform: f64) -> Option<u32> {
+        let max = largest(row);
+        if max == f32::NEG_INFINITY {
+            return None;
+        }
+        weigh(
+            &mut self.weights,
+            row.iter().copied(),
+            max,
+            self.temperature,
+        );
+        Some(inverse(&self.weights, uniform) as u32)
+    }
+}
+
+fn largest(row: &[f32]) -> f32 {
+    // Rounding above 0 counts as 0, as everywhere in a search.
+    row.iter()
+        .copied()
+        .fold(f32::NEG_INFINITY, f32::max)
+        .min(0.0)
+}
+
+/// Fills `weights` with exp((value - max) / temperature): the likeliest has 1, so that no
+/// temperature overflows, and -∞ has 0.
+fn weigh(weights: &mut Vec<f64>, values: impl Iterator<Item = f32>, max: f32, temperature: f64) {
+    weights.clear();
+    weights.extend(values.map(|v| ((f64::from(v) - f64::from(max)) / temperature).exp()));
+}
+
+/// Where the running sum of `weights` first reaches `target`.
+fn position(weights: &[f64], target: f64) -> Option<usize> {
+    let mut sum = 0.0;
+    weights.iter().position(|weight| {
+        sum += weight;
+        target <= sum
+    })
+}
+
+/// The place in which `uniform` in [0, 1) falls when every weight has its share of [0, 1).
+/// A weight of 0 is never taken.
+fn inverse(weights: &[f64], uniform: f64) -> usize {
+    let target = uniform * weights.iter().sum::<f64>();
+    let mut sum = 0.0;
+    let place = weights.iter().position(|weight| {
+        sum += weight;
+        target < sum
+    });
+    // The product may round up to the sum: then it is the last word that has any weight.
+    place
+        .or_else(|| weights.iter().rposition(|&weight| 0.0 < weight))
+        .unwrap_or(0)
+}
