@@ -3,9 +3,12 @@
 //! Here: errors of our own format. Not here: errors inside a pickle (`legacy::PickleError`),
 //! exit codes (`cli`).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+
+use crate::any::FileKind;
+use crate::legacy::PickleError;
 
 /// Why a checkpoint could not be saved or loaded.
 #[derive(Debug, Error)]
@@ -135,6 +138,40 @@ pub enum CheckpointError {
         /// Which parts, with both numbers.
         problem: String,
     },
+    /// A pickle that can't be read or is refused.
+    #[error("`{}`: {source}", path.display())]
+    Pickle {
+        /// The file.
+        path: PathBuf,
+        /// Where in it, and why.
+        source: PickleError,
+    },
+    /// A pickle that is no checkpoint of NeuralTalk.
+    #[error("`{}` is no NeuralTalk checkpoint: {problem}", path.display())]
+    NeuralTalk {
+        /// The file.
+        path: PathBuf,
+        /// Which key, what was expected and what was found.
+        problem: String,
+    },
+    /// A model that NeuralTalk can't represent.
+    #[error("`{}` cannot be written for NeuralTalk: {problem}", path.display())]
+    NotForNeuralTalk {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// What the original program lacks.
+        problem: String,
+    },
+    /// A file of another kind.
+    #[error("`{}` is no checkpoint: {}", path.display(), describe(*found, start))]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+        /// What it looks like.
+        found: FileKind,
+        /// Its first bytes (at most 16).
+        start: Vec<u8>,
+    },
 }
 
 impl CheckpointError {
@@ -142,6 +179,18 @@ impl CheckpointError {
     pub fn hint(&self) -> Option<String> {
         let text = match self {
             Self::Read { .. } | Self::Inconsistent { .. } => return None,
+            Self::Pickle { source, .. } => return source.hint(),
+            Self::NeuralTalk { .. } => {
+                "only the model_checkpoint_*.p files of driver.py are checkpoints"
+            }
+            Self::NotForNeuralTalk { .. } => "train with equal encoding and hidden sizes",
+            Self::UnknownFormat { found, .. } => match found {
+                FileKind::Torch7 => "Torch7 models (.t7) are not read",
+                FileKind::Zip => "a PyTorch or numpy archive has no vocabulary; train a model here",
+                FileKind::Gzip => "decompress it with gunzip first",
+                FileKind::Empty => "was its writer killed? use the other checkpoint of the run",
+                _ => "a neuraltalk checkpoint is a .safetensors or NeuralTalk's .p file",
+            },
             Self::Write { source, .. } => match source.kind() {
                 std::io::ErrorKind::StorageFull => {
                     "free some space; the previous checkpoint is still whole"
@@ -174,5 +223,24 @@ impl CheckpointError {
             Self::TensorType { .. } => "convert the tensor to float32",
         };
         Some(text.into())
+    }
+}
+
+/// What a file of an unknown format looks like.
+fn describe(found: FileKind, start: &[u8]) -> String {
+    match found {
+        FileKind::Torch7 => "it looks like a Torch7 file (.t7)".into(),
+        FileKind::Zip => "it is a zip archive".into(),
+        FileKind::Gzip => "it is compressed by gzip".into(),
+        FileKind::Hdf5 => "it is an HDF5 file".into(),
+        FileKind::Empty => "it is empty".into(),
+        _ => format!("it starts with `{}`", start.escape_ascii()),
+    }
+}
+
+pub(crate) fn read_error(path: &Path, source: std::io::Error) -> CheckpointError {
+    CheckpointError::Read {
+        path: path.into(),
+        source,
     }
 }

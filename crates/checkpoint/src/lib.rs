@@ -8,15 +8,20 @@
 //! Memory: [`load`] needs at most [`MEMORY_FACTOR`] times the file's size, whatever the file
 //! claims about itself; the readers in [`legacy`] state their own constants.
 
+mod any;
 mod checkpoint;
 mod error;
+mod inspect;
+pub mod legacy;
 mod load;
 mod metadata;
 mod replace;
 mod save;
 
+pub use any::{FileKind, load_any};
 pub use checkpoint::{Checkpoint, FeaturesInfo, NamedArray, TrainingState};
 pub use error::CheckpointError;
+pub use inspect::{ArrayDescription, Description, inspect};
 pub use load::{MEMORY_FACTOR, load, load_from};
 pub use metadata::FORMAT_VERSION;
 pub use replace::{Disk, LocalDisk, replace};

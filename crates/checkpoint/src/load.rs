@@ -15,6 +15,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
 use crate::checkpoint::elements;
+use crate::error::read_error;
 use crate::save::TRAINING_PREFIX;
 use crate::{Checkpoint, CheckpointError, NamedArray, TrainingState, metadata};
 
@@ -217,13 +218,6 @@ fn read_bytes(
         .read_exact(&mut bytes)
         .map_err(|source| read_error(path, source))?;
     Ok(bytes)
-}
-
-fn read_error(path: &Path, source: std::io::Error) -> CheckpointError {
-    CheckpointError::Read {
-        path: path.into(),
-        source,
-    }
 }
 
 fn truncated(path: &Path, expected: u64, found: u64) -> CheckpointError {

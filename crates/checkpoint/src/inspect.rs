@@ -1,0 +1,102 @@
+//! What is in a checkpoint, as plain numbers and words that can be printed or turned into JSON.
+//!
+//! Here: the description. Not here: laying it out for a terminal (`cli`).
+
+use std::collections::BTreeMap;
+
+use models::DecoderConfig;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{Checkpoint, FeaturesInfo, NamedArray};
+
+/// How many words of the vocabulary are shown.
+const FIRST_WORDS: usize = 10;
+
+/// A description of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Description {
+    /// Generator, sizes, switches.
+    pub decoder: DecoderConfig,
+    /// V.
+    pub vocabulary_size: usize,
+    /// The first words in index order.
+    pub first_words: Vec<String>,
+    /// Which features it expects.
+    pub features: FeaturesInfo,
+    /// Name of the dataset it was trained on.
+    pub dataset: String,
+    /// Steps taken.
+    pub iteration: u64,
+    /// Passes over the training captions.
+    pub epoch: f64,
+    /// Scores by name.
+    pub scores: BTreeMap<String, f64>,
+    /// Numbers in all weights together.
+    pub parameter_count: usize,
+    /// One entry for each weight.
+    pub parameters: Vec<ArrayDescription>,
+    /// Training parameters.
+    pub params: Map<String, Value>,
+    /// Whether training can be resumed from it.
+    pub resumable: bool,
+    /// One entry for each of the optimizer's arrays.
+    pub optimizer: Vec<ArrayDescription>,
+}
+
+/// Shape and statistics of one array; the statistics are over its finite values.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ArrayDescription {
+    /// Its name.
+    pub name: String,
+    /// Its shape, rows first.
+    pub shape: Vec<usize>,
+    /// Mean.
+    pub mean: f64,
+    /// Standard deviation (of the population).
+    pub std: f64,
+    /// Smallest value.
+    pub min: f32,
+    /// Largest value.
+    pub max: f32,
+    /// Values that are infinite or not a number; a healthy model has none.
+    pub non_finite: usize,
+}
+
+/// Describes a checkpoint.
+pub fn inspect(checkpoint: &Checkpoint) -> Description {
+    let state = checkpoint.training.iter().flat_map(|state| &state.arrays);
+    Description {
+        decoder: checkpoint.decoder.clone(),
+        vocabulary_size: checkpoint.words.len(),
+        first_words: checkpoint.words.iter().take(FIRST_WORDS).cloned().collect(),
+        features: checkpoint.features.clone(),
+        dataset: checkpoint.dataset.clone(),
+        iteration: checkpoint.iteration,
+        epoch: checkpoint.epoch,
+        scores: checkpoint.scores.clone(),
+        parameter_count: checkpoint.weights.iter().map(|w| w.data.len()).sum(),
+        parameters: checkpoint.weights.iter().map(describe).collect(),
+        params: checkpoint.params.clone(),
+        resumable: checkpoint.training.is_some(),
+        optimizer: state.map(describe).collect(),
+    }
+}
+
+fn describe(array: &NamedArray) -> ArrayDescription {
+    let finite = || array.data.iter().copied().filter(|x| x.is_finite());
+    let count = finite().count();
+    // Two passes: the one-pass formula cancels where the mean is large.
+    let over = |sum: f64| if count == 0 { 0.0 } else { sum / count as f64 };
+    let mean = over(finite().map(f64::from).sum());
+    let variance = over(finite().map(|x| (f64::from(x) - mean).powi(2)).sum());
+    ArrayDescription {
+        name: array.name.clone(),
+        shape: array.shape.clone(),
+        mean,
+        std: variance.sqrt(),
+        min: finite().reduce(f32::min).unwrap_or(0.0),
+        max: finite().reduce(f32::max).unwrap_or(0.0),
+        non_finite: array.data.len() - count,
+    }
+}
