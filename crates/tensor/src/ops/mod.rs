@@ -23,9 +23,6 @@ pub use rnn::{RnnInputs, rnn};
 pub use rows::{concat_rows, gather, slice_cols, slice_rows};
 pub use softmax::{log_softmax, log_softmax_rows, pick};
 
-#[cfg(test)]
-mod oracle_tests;
-
 /// Start of each time step's rows in a packed, time-major matrix, and the total at the end.
 ///
 /// `live[t]` sentences are still running at step t; sentences are sorted longest first, so

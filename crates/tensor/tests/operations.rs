@@ -1,0 +1,532 @@
+//! Every operation against central differences, and every large one against its plain
+//! composition from small ones, in f64; and the same bits for any number of threads, in f32.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use tensor::ops::{self, LstmWeights, Mask, RnnInputs};
+use tensor::random::Random;
+use tensor::{Device, Element, Tape, Tensor, Var};
+
+fn random<T: Element>(device: &Device, shape: &[usize], seed: u64) -> Tensor<T> {
+    let mut random = Random::new(seed, 77);
+    let count = shape.iter().product();
+    let data = (0..count)
+        .map(|_| T::of(2.0 * random.uniform() - 1.0))
+        .collect();
+    Tensor::new(device, shape, data)
+}
+
+/// A loss that depends on every element of `x` differently.
+fn mixed<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
+    let device = tape.device().clone();
+    let shape = tape.value(x).shape().to_vec();
+    let weights = tape.constant(random(&device, &shape, 4242));
+    let weighted = ops::mul(tape, x, weights);
+    ops::sum(tape, weighted)
+}
+
+/// Value of the loss and gradients of all inputs.
+fn run<T: Element>(
+    inputs: &[Tensor<T>],
+    build: &dyn Fn(&mut Tape<T>, &[Var]) -> Var,
+) -> (f64, Vec<Tensor<T>>) {
+    let device = inputs[0].device();
+    let mut tape = Tape::new(device);
+    let vars: Vec<Var> = inputs.iter().map(|i| tape.parameter(i.clone())).collect();
+    let loss = build(&mut tape, &vars);
+    let value = tape.value(loss).item().to_f64();
+    let mut gradients = tape.backward(loss);
+    let gradients = vars
+        .iter()
+        .zip(inputs)
+        .map(|(&v, i)| {
+            gradients
+                .take(v)
+                .unwrap_or_else(|| Tensor::zeros(device, i.shape()))
+        })
+        .collect();
+    (value, gradients)
+}
+
+/// Largest relative disagreement with central differences over all inputs.
+fn disagreement(inputs: &[Tensor<f64>], build: &dyn Fn(&mut Tape<f64>, &[Var]) -> Var) -> f64 {
+    let (_, gradients) = run(inputs, build);
+    let largest = gradients
+        .iter()
+        .flat_map(|g| g.data())
+        .fold(0.0f64, |a, g| a.max(g.abs()));
+    assert!(largest > 1e-3, "gradients are all about zero");
+    let mut worst = 0.0f64;
+    for (which, input) in inputs.iter().enumerate() {
+        for at in 0..input.data().len() {
+            let epsilon = 1e-5;
+            let shifted = |shift: f64| {
+                let mut inputs = inputs.to_vec();
+                inputs[which].data_mut()[at] += shift;
+                run(&inputs, build).0
+            };
+            let numeric = (shifted(epsilon) - shifted(-epsilon)) / (2.0 * epsilon);
+            let analytic = gradients[which].data()[at];
+            let size = analytic.abs().max(numeric.abs()).max(1e-3 * largest);
+            let error = (analytic - numeric).abs() / size;
+            assert!(!error.is_nan());
+            worst = worst.max(error);
+        }
+    }
+    worst
+}
+
+type Build = Box<dyn Fn(&mut Tape<f64>, &[Var]) -> Var>;
+
+/// One line an operation: this table is the inventory of what is differentiated.
+#[test]
+fn every_operation_has_the_gradient_of_its_value() {
+    let device = Device::cpu(2);
+    let t = |shape: &[usize], seed| random::<f64>(&device, shape, seed);
+    let live: Arc<[usize]> = [3, 3, 2, 1].into();
+    let mask = || Mask::random(&Device::cpu(1), (4, 6), 0.4, 3, 1);
+    let lstm = |tanh_c: bool, live: Arc<[usize]>| -> Build {
+        Box::new(move |tape, v| {
+            let weights = LstmWeights {
+                input: v[1],
+                hidden: v[2],
+                bias: v[3],
+            };
+            let h = ops::lstm(tape, v[0], weights, live.clone(), tanh_c);
+            mixed(tape, h)
+        })
+    };
+    let rnn = |feed_once: bool| -> Build {
+        let live = live.clone();
+        Box::new(move |tape, v| {
+            let inputs = RnnInputs {
+                picture: v[0],
+                words: v[1],
+                hidden: v[2],
+                bias: v[3],
+            };
+            let h = ops::rnn(tape, inputs, live.clone(), feed_once, None);
+            mixed(tape, h)
+        })
+    };
+    let cases: Vec<(&str, Vec<Tensor<f64>>, Build)> = vec![
+        (
+            "add",
+            vec![t(&[4, 6], 1), t(&[4, 6], 2)],
+            Box::new(|tape, v| {
+                let y = ops::add(tape, v[0], v[1]);
+                mixed(tape, y)
+            }),
+        ),
+        (
+            "add, the same twice",
+            vec![t(&[4, 6], 1)],
+            Box::new(|tape, v| {
+                let y = ops::add(tape, v[0], v[0]);
+                mixed(tape, y)
+            }),
+        ),
+        (
+            "add_bias",
+            vec![t(&[4, 6], 1), t(&[6], 2)],
+            Box::new(|tape, v| {
+                let y = ops::add_bias(tape, v[0], v[1]);
+                mixed(tape, y)
+            }),
+        ),
+        (
+            "mul",
+            vec![t(&[4, 6], 1), t(&[4, 6], 2)],
+            Box::new(|tape, v| {
+                let y = ops::mul(tape, v[0], v[1]);
+                mixed(tape, y)
+            }),
+        ),
+        (
+            "scale",
+            vec![t(&[4, 6], 1)],
+            Box::new(|tape, v| {
+                let y = ops::scale(tape, v[0], -2.5);
+                mixed(tape, y)
+            }),
+        ),
+        (
+            "relu",
+            vec![t(&[4, 6], 1)],
+            Box::new(|tape, v| {
+                let y = ops::relu(tape, v[0]);
+                mixed(tape, y)
+            }),
+        ),
+        (
+            "sigmoid",
+            vec![t(&[4, 6], 1)],
+            Box::new(|tape, v| {
+                let y = ops::sigmoid(tape, v[0]);
+                mixed(tape, y)
+            }),
+        ),
+        (
+            "tanh",
+            vec![t(&[4, 6], 1)],
+            Box::new(|tape, v| {
+                let y = ops::tanh(tape, v[0]);
+                mixed(tape, y)
+            }),
+        ),
+        (
+            "sum",
+            vec![t(&[4, 6], 1)],
+            Box::new(|tape, v| ops::sum(tape, v[0])),
+        ),
+        (
+            "matmul",
+            vec![t(&[4, 6], 1), t(&[6, 3], 2)],
+            Box::new(|tape, v| {
+                let y = ops::matmul(tape, v[0], v[1]);
+                mixed(tape, y)
+            }),
+        ),
+        (
+            "linear",
+            vec![t(&[4, 6], 1), t(&[6, 3], 2), t(&[3], 3)],
+            Box::new(|tape, v| {
+                let y = ops::linear(tape, v[0], v[1], v[2]);
+                mixed(tape, y)
+            }),
+        ),
+        (
+            "gather",
+            vec![t(&[5, 3], 1)],
+            Box::new(|tape, v| {
+                let y = ops::gather(tape, v[0], [4, 0, 4, 2, 4].into());
+                mixed(tape, y)
+            }),
+        ),
+        (
+            "concat_rows",
+            vec![t(&[2, 3], 1), t(&[4, 3], 2)],
+            Box::new(|tape, v| {
+                let y = ops::concat_rows(tape, v[0], v[1]);
+                mixed(tape, y)
+            }),
+        ),
+        (
+            "slice_rows",
+            vec![t(&[5, 3], 1)],
+            Box::new(|tape, v| {
+                let y = ops::slice_rows(tape, v[0], 1..4);
+                mixed(tape, y)
+            }),
+        ),
+        (
+            "slice_cols",
+            vec![t(&[5, 4], 1)],
+            Box::new(|tape, v| {
+                let y = ops::slice_cols(tape, v[0], 1..3);
+                mixed(tape, y)
+            }),
+        ),
+        (
+            "dropout",
+            vec![t(&[4, 6], 1)],
+            Box::new(move |tape, v| {
+                let y = ops::dropout(tape, v[0], &mask());
+                mixed(tape, y)
+            }),
+        ),
+        (
+            "log_softmax",
+            vec![t(&[4, 6], 1)],
+            Box::new(|tape, v| {
+                let y = ops::log_softmax(tape, v[0]);
+                mixed(tape, y)
+            }),
+        ),
+        (
+            "pick",
+            vec![t(&[4, 6], 1)],
+            Box::new(|tape, v| {
+                let y = ops::pick(tape, v[0], [5, 0, 3, 3].into());
+                mixed(tape, y)
+            }),
+        ),
+        (
+            "lstm, h = o c",
+            vec![t(&[9, 3], 1), t(&[3, 8], 2), t(&[2, 8], 3), t(&[8], 4)],
+            lstm(false, live.clone()),
+        ),
+        (
+            "lstm, h = o tanh(c)",
+            vec![t(&[9, 3], 1), t(&[3, 8], 2), t(&[2, 8], 3), t(&[8], 4)],
+            lstm(true, live.clone()),
+        ),
+        (
+            "lstm, one step",
+            vec![t(&[2, 3], 1), t(&[3, 8], 2), t(&[2, 8], 3), t(&[8], 4)],
+            lstm(true, [2].into()),
+        ),
+        (
+            "rnn",
+            vec![t(&[3, 4], 1), t(&[9, 4], 2), t(&[4, 4], 3), t(&[4], 4)],
+            rnn(false),
+        ),
+        (
+            "rnn, picture once",
+            vec![t(&[3, 4], 1), t(&[9, 4], 2), t(&[4, 4], 3), t(&[4], 4)],
+            rnn(true),
+        ),
+        (
+            "output_cross_entropy",
+            vec![t(&[5, 3], 1), t(&[3, 7], 2), t(&[7], 3)],
+            Box::new(|tape, v| {
+                ops::output_cross_entropy(
+                    tape,
+                    (v[0], v[1], v[2]),
+                    &[0, 6, 3, 3, 1],
+                    &[1.0, 0.5, -2.0, 0.0, 1.0],
+                )
+                .0
+            }),
+        ),
+        (
+            "output_cross_entropy, scaled",
+            vec![t(&[5, 3], 1), t(&[3, 7], 2), t(&[7], 3)],
+            Box::new(|tape, v| {
+                let loss = ops::output_cross_entropy(
+                    tape,
+                    (v[0], v[1], v[2]),
+                    &[0, 6, 3, 3, 1],
+                    &[1.0; 5],
+                )
+                .0;
+                ops::scale(tape, loss, 3.0)
+            }),
+        ),
+    ];
+    for (operation, inputs, build) in cases {
+        let worst = disagreement(&inputs, &*build);
+        assert!(worst < 1e-7, "{operation}: relative error {worst:.1e}");
+    }
+}
+
+/// The same LSTM out of products, slices and sums, step by step.
+fn composed_lstm<T: Element>(tape: &mut Tape<T>, v: &[Var], live: &[usize], tanh_c: bool) -> Var {
+    let h = tape.value(v[2]).shape()[0];
+    let (mut state, mut all, mut at): (Option<(Var, Var)>, Option<Var>, usize) = (None, None, 0);
+    for &n in live {
+        let x = ops::slice_rows(tape, v[0], at..at + n);
+        at += n;
+        let mut gates = ops::matmul(tape, x, v[1]);
+        if let Some((hidden, _)) = state {
+            let past = ops::slice_rows(tape, hidden, 0..n);
+            let product = ops::matmul(tape, past, v[2]);
+            gates = ops::add(tape, gates, product);
+        }
+        gates = ops::add_bias(tape, gates, v[3]);
+        let [i, f, o, g] = [0, 1, 2, 3].map(|k| ops::slice_cols(tape, gates, k * h..(k + 1) * h));
+        let [i, f, o] = [i, f, o].map(|x| ops::sigmoid(tape, x));
+        let g = ops::tanh(tape, g);
+        let mut c = ops::mul(tape, i, g);
+        if let Some((_, cells)) = state {
+            let past = ops::slice_rows(tape, cells, 0..n);
+            let kept = ops::mul(tape, f, past);
+            c = ops::add(tape, c, kept);
+        }
+        let shown = if tanh_c { ops::tanh(tape, c) } else { c };
+        let hidden = ops::mul(tape, o, shown);
+        all = Some(match all {
+            Some(rows) => ops::concat_rows(tape, rows, hidden),
+            None => hidden,
+        });
+        state = Some((hidden, c));
+    }
+    all.expect("at least one step")
+}
+
+/// The same recurrence out of small operations.
+fn composed_rnn<T: Element>(tape: &mut Tape<T>, v: &[Var], live: &[usize], feed_once: bool) -> Var {
+    let (mut state, mut all, mut at): (Option<Var>, Option<Var>, usize) = (None, None, 0);
+    for (t, &n) in live.iter().enumerate() {
+        let words = ops::slice_rows(tape, v[1], at..at + n);
+        at += n;
+        let mut sum = ops::add_bias(tape, words, v[3]);
+        if !feed_once || t == 0 {
+            let picture = ops::slice_rows(tape, v[0], 0..n);
+            sum = ops::add(tape, sum, picture);
+        }
+        if let Some(hidden) = state {
+            let past = ops::slice_rows(tape, hidden, 0..n);
+            let product = ops::matmul(tape, past, v[2]);
+            sum = ops::add(tape, sum, product);
+        }
+        let hidden = ops::relu(tape, sum);
+        all = Some(match all {
+            Some(rows) => ops::concat_rows(tape, rows, hidden),
+            None => hidden,
+        });
+        state = Some(hidden);
+    }
+    all.expect("at least one step")
+}
+
+/// The same loss out of a product, a log-softmax and a pick.
+fn composed_cross_entropy<T: Element>(
+    tape: &mut Tape<T>,
+    v: &[Var],
+    targets: &[u32],
+    weights: &[T],
+) -> Var {
+    let device = tape.device().clone();
+    let logits = ops::linear(tape, v[0], v[1], v[2]);
+    let log_p = ops::log_softmax(tape, logits);
+    let picked = ops::pick(tape, log_p, targets.iter().map(|&t| t as usize).collect());
+    let weights = tape.constant(Tensor::new(&device, &[weights.len()], weights.to_vec()));
+    let weighted = ops::mul(tape, picked, weights);
+    let total = ops::sum(tape, weighted);
+    ops::scale(tape, total, -1.0)
+}
+
+fn close(name: &str, (a, da): &(f64, Vec<Tensor<f64>>), (b, db): &(f64, Vec<Tensor<f64>>)) {
+    assert!(
+        (a - b).abs() <= 1e-11 * b.abs().max(1.0),
+        "{name}: {a} and {b}"
+    );
+    for (da, db) in da.iter().zip(db) {
+        let size = db.data().iter().fold(1.0f64, |s, x| s.max(x.abs()));
+        for (x, y) in da.data().iter().zip(db.data()) {
+            assert!(
+                (x - y).abs() <= 1e-11 * size,
+                "{name}: gradients {x} and {y}"
+            );
+        }
+    }
+}
+
+/// Live rows of up to six sentences of up to five steps.
+fn lives() -> impl Strategy<Value = Vec<usize>> {
+    prop::collection::vec(1usize..7, 1..6).prop_map(|mut live| {
+        live.sort_by(|a, b| b.cmp(a));
+        live
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn the_fused_lstm_is_the_composed_one(live in lives(), e in 1usize..40, h in 1usize..40, tanh_c: bool, seed: u64) {
+        let device = Device::cpu(2);
+        let rows: usize = live.iter().sum();
+        let inputs = [
+            random::<f64>(&device, &[rows, e], seed), random(&device, &[e, 4 * h], seed ^ 1),
+            random(&device, &[h, 4 * h], seed ^ 2), random(&device, &[4 * h], seed ^ 3),
+        ];
+        let fused = run(&inputs, &|tape, v| {
+            let weights = LstmWeights { input: v[1], hidden: v[2], bias: v[3] };
+            let y = ops::lstm(tape, v[0], weights, live.clone().into(), tanh_c);
+            mixed(tape, y)
+        });
+        let plain = run(&inputs, &|tape, v| { let y = composed_lstm(tape, v, &live, tanh_c); mixed(tape, y) });
+        close("lstm", &fused, &plain);
+    }
+
+    #[test]
+    fn the_fused_rnn_is_the_composed_one(live in lives(), h in 1usize..40, feed_once: bool, seed: u64) {
+        let device = Device::cpu(2);
+        let rows: usize = live.iter().sum();
+        let inputs = [
+            random::<f64>(&device, &[live[0], h], seed), random(&device, &[rows, h], seed ^ 1),
+            random(&device, &[h, h], seed ^ 2), random(&device, &[h], seed ^ 3),
+        ];
+        let fused = run(&inputs, &|tape, v| {
+            let inputs = RnnInputs { picture: v[0], words: v[1], hidden: v[2], bias: v[3] };
+            let y = ops::rnn(tape, inputs, live.clone().into(), feed_once, None);
+            mixed(tape, y)
+        });
+        let plain = run(&inputs, &|tape, v| { let y = composed_rnn(tape, v, &live, feed_once); mixed(tape, y) });
+        close("rnn", &fused, &plain);
+    }
+
+    #[test]
+    fn the_fused_output_layer_is_the_composed_one(rows in 1usize..700, h in 1usize..9, v in 1usize..70, seed: u64) {
+        let device = Device::cpu(2);
+        let inputs = [random::<f64>(&device, &[rows, h], seed), random(&device, &[h, v], seed ^ 1), random(&device, &[v], seed ^ 2)];
+        let mut draw = Random::new(seed, 5);
+        let targets: Vec<u32> = (0..rows).map(|_| (draw.uniform() * v as f64) as u32).collect();
+        let weights: Vec<f64> = (0..rows).map(|_| draw.uniform() - 0.3).collect();
+        let fused = run(&inputs, &|tape, x| ops::output_cross_entropy(tape, (x[0], x[1], x[2]), &targets, &weights).0);
+        let plain = run(&inputs, &|tape, x| composed_cross_entropy(tape, x, &targets, &weights));
+        close("output layer", &fused, &plain);
+        // Without gradients the same losses come out.
+        let mut tape = Tape::new(&device);
+        let vars: Vec<Var> = inputs.iter().map(|i| tape.constant(i.clone())).collect();
+        let (loss, words) = ops::output_cross_entropy(&mut tape, (vars[0], vars[1], vars[2]), &targets, &weights);
+        prop_assert!((tape.value(loss).item() - plain.0).abs() < 1e-10 * plain.0.abs().max(1.0));
+        prop_assert_eq!(words.len(), rows);
+    }
+}
+
+#[test]
+fn the_loss_of_a_hopeless_word_has_neuraltalks_floor() {
+    let device = Device::cpu(1);
+    let mut tape = Tape::<f64>::new(&device);
+    let hidden = tape.constant(Tensor::new(&device, &[1, 1], vec![1.0]));
+    let weight = tape.constant(Tensor::new(&device, &[1, 2], vec![200.0, 0.0]));
+    let bias = tape.constant(Tensor::zeros(&device, &[2]));
+    let (_, losses) = ops::output_cross_entropy(&mut tape, (hidden, weight, bias), &[1], &[1.0]);
+    assert!((losses[0] - 1e20f64.ln()).abs() < 1e-9, "{}", losses[0]);
+}
+
+#[test]
+fn nothing_depends_on_the_number_of_threads() {
+    let step = |threads| {
+        let device = Device::cpu(threads);
+        let live: Vec<usize> = vec![60, 60, 55, 40, 22, 3];
+        let rows: usize = live.iter().sum();
+        let (e, h, v) = (96, 80, 1500);
+        let inputs = [
+            random::<f32>(&device, &[700, e], 1),
+            random(&device, &[e, 4 * h], 2),
+            random(&device, &[h, 4 * h], 3),
+            random(&device, &[4 * h], 4),
+            random(&device, &[h, v], 5),
+            random(&device, &[v], 6),
+        ];
+        let targets: Vec<u32> = (0..rows as u32).map(|i| i * 7 % v as u32).collect();
+        let indices: Arc<[usize]> = (0..rows).map(|i| i * 31 % 50).collect();
+        let (loss, gradients) = run(&inputs, &|tape, x| {
+            let words = ops::gather(tape, x[0], indices.clone());
+            let mask = Mask::random(tape.device(), (rows, e), 0.5, 1, 2);
+            let words = ops::dropout(tape, words, &mask);
+            let weights = LstmWeights {
+                input: x[1],
+                hidden: x[2],
+                bias: x[3],
+            };
+            let hidden = ops::lstm(tape, words, weights, live.clone().into(), false);
+            ops::output_cross_entropy(tape, (hidden, x[4], x[5]), &targets, &vec![1.0; rows]).0
+        });
+        let bits: Vec<Vec<u32>> = gradients
+            .iter()
+            .map(|g| g.data().iter().map(|x| x.to_bits()).collect())
+            .collect();
+        (loss.to_bits(), bits)
+    };
+    let one = step(1);
+    for threads in [2, 3, 8] {
+        assert!(one == step(threads), "{threads} threads");
+    }
+}
+
+#[test]
+fn nan_reaches_the_loss() {
+    let device = Device::cpu(1);
+    let mut tape = Tape::<f32>::new(&device);
+    let hidden = tape.constant(Tensor::new(&device, &[1, 2], vec![1.0, f32::NAN]));
+    let weight = tape.constant(random(&device, &[2, 100], 1));
+    let bias = tape.constant(Tensor::zeros(&device, &[100]));
+    let (_, losses) = ops::output_cross_entropy(&mut tape, (hidden, weight, bias), &[1], &[1.0]);
+    assert!(losses[0].is_nan());
+}
