@@ -6,8 +6,13 @@
 //! picture. Both give contiguous vectors without a transposition, because MATLAB stores column after column.
 //! The picture's `imgid` is the column or row.
 
+mod mapped;
+mod mat4;
 mod mat5;
+mod mat73;
+mod npy;
 mod number;
+mod safetensors;
 mod stream;
 
 use std::fs::File;
@@ -30,6 +35,59 @@ pub struct Features {
 enum Storage {
     /// In memory, N rows of D.
     Owned(Vec<f32>),
+    /// In the file.
+    Mapped(mapped::MappedRows),
+}
+
+/// Bytes that are needed to recognise every form: MATLAB 7.3 has its signature behind 512.
+const START: usize = 520;
+
+/// Forms of feature files.
+enum Form {
+    Npy,
+    Hdf5,
+    Mat5,
+    Safetensors,
+    Mat4,
+}
+
+/// The form of a file, by its first bytes; its name does not matter.
+fn form(start: &[u8]) -> Option<Form> {
+    let version = start.get(124..128);
+    if start.starts_with(npy::MAGIC) {
+        Some(Form::Npy)
+    } else if start.starts_with(mat73::SIGNATURE)
+        || start.get(512..520) == Some(mat73::SIGNATURE)
+        || version == Some(&[0, 2, b'I', b'M'])
+    {
+        Some(Form::Hdf5)
+    } else if safetensors::recognises(start) {
+        Some(Form::Safetensors)
+    } else if mat4::recognises(start) {
+        Some(Form::Mat4)
+    } else if start.starts_with(b"MATLAB 5")
+        || matches!(version, Some([0, 1, b'I', b'M'] | [1, 0, b'M', b'I']))
+    {
+        Some(Form::Mat5)
+    } else {
+        None
+    }
+}
+
+fn unknown(path: &Path, start: &[u8]) -> DataError {
+    let source = Source {
+        path,
+        format: "features",
+    };
+    let found = match start {
+        [] => "an empty file".to_owned(),
+        _ => format!("{:02x?}", &start[..start.len().min(8)]),
+    };
+    source.unsupported(
+        Position::Byte(0),
+        "the first bytes of a MAT, npy or safetensors file",
+        found,
+    )
 }
 
 /// What a reader of a form hands back.
@@ -46,12 +104,19 @@ impl Features {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
         let mut file = File::open(path).map_err(DataError::io(path))?;
-        let mut start = Vec::with_capacity(128);
+        let mut start = Vec::with_capacity(START);
         Read::by_ref(&mut file)
-            .take(128)
+            .take(START as u64)
             .read_to_end(&mut start)
             .map_err(DataError::io(path))?;
-        let matrix = mat5::read(file, path, &start)?;
+        let matrix = match form(&start) {
+            Some(Form::Npy) => npy::read(file, path)?,
+            Some(Form::Hdf5) => mat73::read(file, path)?,
+            Some(Form::Mat5) => mat5::read(file, path, &start)?,
+            Some(Form::Safetensors) => safetensors::read(path)?,
+            Some(Form::Mat4) => mat4::read(file, path)?,
+            None => return Err(unknown(path, &start)),
+        };
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         Self::new(name.into_owned(), path, matrix)
     }
@@ -60,6 +125,7 @@ impl Features {
         let Matrix { dimension, storage } = matrix;
         let numbers = match &storage {
             Storage::Owned(rows) => rows.len(),
+            Storage::Mapped(rows) => rows.len(),
         };
         if dimension == 0 || numbers == 0 {
             let source = Source {
@@ -128,6 +194,7 @@ impl Features {
         let range = row * self.dimension..(row + 1) * self.dimension;
         match &self.storage {
             Storage::Owned(rows) => rows.get(range),
+            Storage::Mapped(rows) => Some(rows.get(range.start, self.dimension)),
         }
     }
 }
