@@ -1,1 +1,292 @@
 //! METEOR 1.5 for English: alignment of a candidate with its references, and the score.
+//!
+//! Here: loading METEOR's data and scoring one candidate. Not here: METEOR's data themselves, which are read from
+//! its own distribution; other languages, other parameters than those of `-l en -norm`.
+//!
+//! Denkowski & Lavie 2014, "Meteor Universal". Numbers are those of `java -jar meteor-1.5.jar - - -stdio -l en
+//! -norm` as pycocoevalcap 1.2 calls it: the same statistics, word for word; scores within 1e-12. Without the data
+//! only exact and stem matches exist and every word is a content word: that is reported under another name.
+
+mod alignment;
+mod distribution;
+mod error;
+mod matches;
+mod normalize;
+mod paraphrase_table;
+mod paraphrases;
+mod statistics;
+mod synonyms;
+mod vocabulary;
+
+use std::path::Path;
+
+use hashbrown::HashSet;
+
+pub use distribution::{SearchPlaces, find_installed};
+pub use error::MeteorError;
+pub use statistics::{MatchedWords, Statistics};
+
+use distribution::Distribution;
+use matches::{Pairs, Sentence};
+use normalize::Prefixes;
+use paraphrase_table::Unpacking;
+use paraphrases::Collector;
+use synonyms::Synonyms;
+use vocabulary::{Knowledge, Vocabulary, Word};
+
+/// METEOR, ready to score. Threads may share it.
+pub struct Meteor {
+    prefixes: Prefixes,
+    knowledge: Knowledge,
+    vocabulary: Vocabulary,
+    has_data: bool,
+    /// Whether only the captions given when it was opened may be scored.
+    is_restricted: bool,
+}
+
+/// METEOR's data on their way: the paraphrase table is already being unpacked by a thread.
+///
+/// Unpacking takes longer than everything else together; start it before the captions are read.
+pub struct Loading(Option<(Distribution, Unpacking)>);
+
+impl Loading {
+    /// Starts to load METEOR's distribution: its folder, or `meteor-1.5.jar` beside `data/paraphrase-en.gz`.
+    /// Nothing is loaded without a path.
+    ///
+    /// # Errors
+    /// If a file is missing or can't be opened.
+    pub fn start(data: Option<&Path>) -> Result<Self, MeteorError> {
+        let Some(path) = data else {
+            return Ok(Self(None));
+        };
+        let distribution = Distribution::find(path)?;
+        let unpacking = Unpacking::start(&distribution.paraphrases)?;
+        Ok(Self(Some((distribution, unpacking))))
+    }
+
+    /// A METEOR for any text, with the whole paraphrase table: about 300 MB.
+    ///
+    /// # Errors
+    /// If a file is damaged; with its name and line.
+    pub fn finish(self) -> Result<Meteor, MeteorError> {
+        self.load(None)
+    }
+
+    /// A METEOR for these captions (candidates and references): what they can't need is left out.
+    ///
+    /// # Errors
+    /// If a file is damaged; with its name and line.
+    pub fn finish_for<'a>(
+        self,
+        captions: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Meteor, MeteorError> {
+        self.load(Some(&mut captions.into_iter()))
+    }
+
+    fn load(self, captions: Option<&mut dyn Iterator<Item = &str>>) -> Result<Meteor, MeteorError> {
+        let mut meteor = Meteor {
+            prefixes: Prefixes::default(),
+            knowledge: Knowledge::new(),
+            vocabulary: Vocabulary::default(),
+            has_data: self.0.is_some(),
+            is_restricted: captions.is_some(),
+        };
+        if let Some((distribution, _)) = &self.0 {
+            let texts = distribution.texts()?;
+            meteor.prefixes = Prefixes::parse(&texts.prefixes.text);
+            meteor.knowledge.function_words =
+                texts.function_words.text.lines().map(Box::from).collect();
+            meteor.knowledge.synonyms = Synonyms::parse(
+                (&texts.exceptions.name, &texts.exceptions.text),
+                (&texts.synsets.name, texts.synsets.text),
+            )?;
+        }
+        let words = captions.map(|captions| {
+            let mut words = HashSet::<Box<str>>::new();
+            for caption in captions {
+                normalize::for_each_word(caption, &meteor.prefixes, |word| {
+                    words.get_or_insert_with(word, |word| word.into());
+                });
+            }
+            words
+        });
+        if let Some((_, unpacking)) = self.0 {
+            let words = words.as_ref().map(|words| words.iter().map(|word| &**word));
+            let mut collector = Collector::new(words);
+            unpacking.read(&mut collector)?;
+            meteor.knowledge.paraphrases = collector.finish();
+        }
+        meteor.vocabulary = Vocabulary::new(words.unwrap_or_default(), &meteor.knowledge);
+        Ok(meteor)
+    }
+}
+
+impl Meteor {
+    /// Loads METEOR's distribution (see [`Loading::start`]) for any text; without a path there are only exact and
+    /// stem matches.
+    ///
+    /// # Errors
+    /// If a file is missing or damaged; with its name and line.
+    pub fn open(data: Option<&Path>) -> Result<Self, MeteorError> {
+        Loading::start(data)?.finish()
+    }
+
+    /// The same for these captions (candidates and references) only: about three times as fast, and small.
+    ///
+    /// # Errors
+    /// If a file is missing or damaged; with its name and line.
+    pub fn open_for<'a>(
+        data: Option<&Path>,
+        captions: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, MeteorError> {
+        Loading::start(data)?.finish_for(captions)
+    }
+
+    /// `METEOR`, or `METEOR (exact, stem)` without METEOR's data: those scores are not comparable.
+    pub fn name(&self) -> &'static str {
+        if self.has_data {
+            "METEOR"
+        } else {
+            "METEOR (exact, stem)"
+        }
+    }
+
+    /// Number of paraphrases loaded.
+    pub fn paraphrases(&self) -> usize {
+        self.knowledge.paraphrases.len()
+    }
+
+    /// Whether every word of a caption may be scored: always, unless it was opened for other captions.
+    pub fn covers(&self, caption: &str) -> bool {
+        let mut all = true;
+        normalize::for_each_word(caption, &self.prefixes, |word| {
+            all &= self.vocabulary.contains(word);
+        });
+        all || !self.is_restricted
+    }
+
+    /// The counts of a candidate against the reference that gives it the best score, the first of equals.
+    ///
+    /// As pycocoevalcap does it, `|||` is taken out of the candidate and separates references within a
+    /// reference; no reference at all counts as an empty one. Line ends count as blanks.
+    ///
+    /// # Panics
+    /// If this METEOR was opened for other captions and one here has a new word: its score would be too low.
+    pub fn statistics(&self, candidate: &str, references: &[&str]) -> Statistics {
+        let candidate = self.sentence(&candidate.replace("|||", ""));
+        let mut references: Vec<_> = references
+            .iter()
+            .flat_map(|reference| reference.split("|||"))
+            .map(|reference| self.sentence(reference))
+            .collect();
+        if references.is_empty() {
+            references.push(Vec::new());
+        }
+        let phrases = |words: &[Known<'_>]| {
+            let numbers: Vec<_> = words
+                .iter()
+                .map(|word| word.get().paraphrase_word)
+                .collect();
+            self.knowledge.paraphrases.occurrences(&numbers)
+        };
+        let candidate_phrases = phrases(&candidate);
+        let reference_phrases: Vec<_> = references.iter().map(|words| phrases(words)).collect();
+        let (to_candidate, from_candidate) = self
+            .knowledge
+            .paraphrases
+            .pairs(&candidate_phrases, &reference_phrases);
+        let pairs = Pairs {
+            to_candidate: &to_candidate,
+            from_candidate: &from_candidate,
+        };
+        let candidate: Vec<_> = candidate.iter().map(Known::get).collect();
+        let candidate = Sentence {
+            words: &candidate,
+            phrases: &candidate_phrases,
+        };
+        let mut best: Option<(f64, Statistics)> = None;
+        for (words, phrases) in references.iter().zip(&reference_phrases) {
+            let words: Vec<_> = words.iter().map(Known::get).collect();
+            let statistics = count(
+                candidate,
+                Sentence {
+                    words: &words,
+                    phrases,
+                },
+                pairs,
+            );
+            let score = statistics.score();
+            if best.is_none_or(|(best, _)| best < score) {
+                best = Some((score, statistics));
+            }
+        }
+        best.expect("at least one reference").1
+    }
+
+    /// The score of one candidate's counts, or of a corpus's sum.
+    pub fn score(&self, statistics: &Statistics) -> f64 {
+        statistics.score()
+    }
+
+    /// The words of a caption.
+    fn sentence(&self, caption: &str) -> Vec<Known<'_>> {
+        let mut words = Vec::with_capacity(24);
+        normalize::for_each_word(caption, &self.prefixes, |word| {
+            words.push(match self.vocabulary.get(word) {
+                Some(known) => Known::Shared(known),
+                None => {
+                    assert!(
+                        !self.is_restricted,
+                        "METEOR was opened for other captions: `{word}` is new"
+                    );
+                    Known::Own(Box::new(self.knowledge.word(word)))
+                }
+            });
+        });
+        words
+    }
+}
+
+/// A word of the vocabulary, or one that was looked up for one caption.
+enum Known<'a> {
+    Shared(&'a Word),
+    Own(Box<Word>),
+}
+
+impl Known<'_> {
+    fn get(&self) -> &Word {
+        match self {
+            Self::Shared(word) => word,
+            Self::Own(word) => word,
+        }
+    }
+}
+
+/// Aligns two sentences and counts.
+fn count(candidate: Sentence<'_>, reference: Sentence<'_>, pairs: Pairs<'_>) -> Statistics {
+    let matches = matches::all(candidate, reference, pairs);
+    let chosen = alignment::align(candidate.words.len(), reference.words.len(), &matches);
+    let function_words =
+        |words: &[&Word]| words.iter().filter(|word| word.is_function_word).count() as u64;
+    let mut statistics = Statistics {
+        candidate_length: candidate.words.len() as u64,
+        reference_length: reference.words.len() as u64,
+        candidate_function_words: function_words(candidate.words),
+        reference_function_words: function_words(reference.words),
+        chunks: alignment::chunks(&chosen) as u64,
+        ..Statistics::default()
+    };
+    for m in chosen {
+        let counts = &mut statistics.matches[m.module];
+        let (c, r) = (
+            &candidate.words[m.candidate.range()],
+            &reference.words[m.reference.range()],
+        );
+        let (c_function, r_function) = (function_words(c), function_words(r));
+        counts.candidate_function += c_function;
+        counts.candidate_content += c.len() as u64 - c_function;
+        counts.reference_function += r_function;
+        counts.reference_content += r.len() as u64 - r_function;
+    }
+    statistics
+}

@@ -1,0 +1,256 @@
+//! The alignment: which of all matches are used, each word at most once.
+//!
+//! Here: METEOR's beam search and its counts. Not here: finding matches (`matches.rs`), the score
+//! (`statistics.rs`).
+//!
+//! Denkowski & Lavie 2014, section 2: most words covered (weighted), then fewest chunks, then least distance. The
+//! beam keeps 40 partial alignments and goes through the reference from left to right. Kept from METEOR 1.5, because
+//! scores must agree: weighted counts are cut to whole numbers after every match, so that a single word that matches
+//! by stem counts nothing; and the distance of a match is added to the alignments that *don't* use it.
+
+use super::matches::{EXACT, Match};
+
+/// Alignments that survive each reference word.
+const BEAM: usize = 40;
+/// A candidate end that no match has: the last reference word is unmatched.
+const NO_END: usize = usize::MAX;
+const NO_STEP: u32 = u32::MAX;
+
+/// A set of word positions.
+trait Positions: Clone {
+    fn empty(words: usize) -> Self;
+    fn contains_any(&self, positions: std::ops::Range<usize>) -> bool;
+    fn insert_all(&mut self, positions: std::ops::Range<usize>);
+}
+
+/// Sentences of up to 64 words: nearly all.
+impl Positions for u64 {
+    fn empty(_: usize) -> Self {
+        0
+    }
+
+    fn contains_any(&self, positions: std::ops::Range<usize>) -> bool {
+        positions
+            .into_iter()
+            .any(|position| self >> position & 1 == 1)
+    }
+
+    fn insert_all(&mut self, positions: std::ops::Range<usize>) {
+        positions
+            .into_iter()
+            .for_each(|position| *self |= 1 << position);
+    }
+}
+
+/// Any sentence.
+impl Positions for Vec<bool> {
+    fn empty(words: usize) -> Self {
+        vec![false; words]
+    }
+
+    fn contains_any(&self, positions: std::ops::Range<usize>) -> bool {
+        self[positions].contains(&true)
+    }
+
+    fn insert_all(&mut self, positions: std::ops::Range<usize>) {
+        self[positions].fill(true);
+    }
+}
+
+/// The chosen matches in the order of the reference.
+///
+/// `matches` are sorted by their start in the reference, as [`all`](super::matches::all) returns them.
+pub(super) fn align(
+    candidate_words: usize,
+    reference_words: usize,
+    matches: &[Match],
+) -> Vec<Match> {
+    if candidate_words.max(reference_words) <= 64 {
+        search::<u64>(candidate_words, reference_words, matches)
+    } else {
+        search::<Vec<bool>>(candidate_words, reference_words, matches)
+    }
+}
+
+/// A partial alignment.
+#[derive(Clone)]
+struct Path<P> {
+    /// Words covered in both sentences, weighted.
+    covered: usize,
+    chunks: usize,
+    distance: usize,
+    /// First reference word behind the last match or gap.
+    next: usize,
+    /// First candidate word behind the last match, or [`NO_END`].
+    end: usize,
+    candidate: P,
+    reference: P,
+    /// The last chosen match in the list of steps.
+    step: u32,
+}
+
+impl<P: Positions> Path<P> {
+    /// Better first: more words, fewer chunks, less distance.
+    fn rank(&self) -> (std::cmp::Reverse<usize>, usize, usize) {
+        (std::cmp::Reverse(self.covered), self.chunks, self.distance)
+    }
+
+    fn take(&mut self, m: &Match) {
+        self.covered +=
+            weighted(m.candidate.length, m.module) + weighted(m.reference.length, m.module);
+        if self.end != NO_END && m.candidate.start != self.end {
+            self.chunks += 1;
+        }
+        self.next = m.reference.end();
+        self.end = m.candidate.end();
+    }
+
+    fn is_used(&self, m: &Match) -> bool {
+        self.reference.contains_any(m.reference.range())
+            || self.candidate.contains_any(m.candidate.range())
+    }
+
+    fn set_used(&mut self, m: &Match) {
+        self.reference.insert_all(m.reference.range());
+        self.candidate.insert_all(m.candidate.range());
+    }
+}
+
+/// Words of a match for the search: all of an exact one, half of any other, rounded down.
+fn weighted(words: usize, module: usize) -> usize {
+    if module == EXACT { words } else { words / 2 }
+}
+
+/// How far apart the two sides of a match are.
+fn distance(m: &Match) -> usize {
+    m.reference.start.abs_diff(m.candidate.start)
+}
+
+fn search<P: Positions>(
+    candidate_words: usize,
+    reference_words: usize,
+    matches: &[Match],
+) -> Vec<Match> {
+    let starts = starts(reference_words, matches);
+    let at = |word: usize| &matches[starts[word]..starts[word + 1]];
+    let fixed = without_rival(candidate_words, reference_words, matches, &starts);
+    let mut first = Path {
+        covered: 0,
+        chunks: 0,
+        distance: 0,
+        next: 0,
+        end: NO_END,
+        candidate: P::empty(candidate_words),
+        reference: P::empty(reference_words),
+        step: NO_STEP,
+    };
+    fixed
+        .iter()
+        .flatten()
+        .for_each(|&m| first.set_used(&matches[m]));
+    let mut paths = vec![first];
+    // Chosen matches, each with the step before it.
+    let mut steps: Vec<(u32, usize)> = Vec::new();
+    for word in 0..reference_words {
+        paths.sort_by_key(Path::rank);
+        paths.truncate(BEAM);
+        let mut next_paths = Vec::with_capacity(paths.len() + at(word).len());
+        for mut path in paths {
+            if path.reference.contains_any(word..word + 1) {
+                if let Some(m) = fixed[word]
+                    .map(|m| &matches[m])
+                    .filter(|_| path.next <= word)
+                {
+                    path.take(m);
+                    path.distance += distance(m);
+                }
+                next_paths.push(path);
+                continue;
+            }
+            for (m, index) in at(word).iter().zip(starts[word]..) {
+                if path.is_used(m) {
+                    continue;
+                }
+                let mut with = path.clone();
+                with.set_used(m);
+                with.take(m);
+                steps.push((path.step, index));
+                with.step = u32::try_from(steps.len() - 1).expect("fewer than 2^32 steps");
+                // To the alignments without this match, not to the one with it.
+                path.distance += distance(m);
+                next_paths.push(with);
+            }
+            close_chunk(&mut path);
+            path.next += 1;
+            next_paths.push(path);
+        }
+        paths = next_paths;
+    }
+    paths.sort_by_key(Path::rank);
+    paths.truncate(BEAM);
+    paths.iter_mut().for_each(close_chunk);
+    paths.sort_by_key(Path::rank);
+    let mut chosen: Vec<_> = fixed.into_iter().flatten().collect();
+    let mut step = paths[0].step;
+    while let Some(&(before, index)) = steps.get(step as usize) {
+        chosen.push(index);
+        step = before;
+    }
+    chosen.sort_unstable();
+    chosen.into_iter().map(|index| matches[index]).collect()
+}
+
+fn close_chunk<P>(path: &mut Path<P>) {
+    if path.end != NO_END {
+        path.chunks += 1;
+        path.end = NO_END;
+    }
+}
+
+/// `matches[starts[w]..starts[w + 1]]` start at reference word w.
+fn starts(reference_words: usize, matches: &[Match]) -> Vec<usize> {
+    (0..=reference_words)
+        .map(|word| matches.partition_point(|m| m.reference.start < word))
+        .collect()
+}
+
+/// For each reference word the match that starts there, if it is the only one to touch any of its words.
+fn without_rival(
+    candidate_words: usize,
+    reference_words: usize,
+    matches: &[Match],
+    starts: &[usize],
+) -> Vec<Option<usize>> {
+    let mut candidate = vec![0_usize; candidate_words];
+    let mut reference = vec![0_usize; reference_words];
+    for m in matches {
+        candidate[m.candidate.range()]
+            .iter_mut()
+            .for_each(|count| *count += 1);
+        reference[m.reference.range()]
+            .iter_mut()
+            .for_each(|count| *count += 1);
+    }
+    (0..reference_words)
+        .map(|word| {
+            let only = (starts[word + 1] - starts[word] == 1).then_some(starts[word])?;
+            let m = &matches[only];
+            let alone = candidate[m.candidate.range()]
+                .iter()
+                .all(|&count| count == 1)
+                && reference[m.reference.range()]
+                    .iter()
+                    .all(|&count| count == 1);
+            alone.then_some(only)
+        })
+        .collect()
+}
+
+/// Runs of matches that are contiguous in both sentences.
+pub(super) fn chunks(chosen: &[Match]) -> usize {
+    let breaks = chosen.windows(2).filter(|pair| {
+        pair[0].reference.end() != pair[1].reference.start
+            || pair[0].candidate.end() != pair[1].candidate.start
+    });
+    breaks.count() + usize::from(!chosen.is_empty())
+}

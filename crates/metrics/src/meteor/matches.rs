@@ -1,0 +1,170 @@
+//! All matches between a candidate and one reference, before any is chosen.
+//!
+//! Here: METEOR's four matchers, in its order. Not here: choosing among matches (`alignment.rs`).
+//!
+//! Denkowski & Lavie 2014, section 2. A word or phrase may match at many places, and the same two places may match
+//! twice (as synonyms and as paraphrases, or as paraphrases in both directions): METEOR counts both, which decides
+//! whether a match is without rival.
+
+use super::paraphrases::{Occurrence, Pair};
+use super::vocabulary::Word;
+
+/// Which matcher found a match: an index into weights and counts.
+pub(super) const EXACT: usize = 0;
+pub(super) const STEM: usize = 1;
+pub(super) const SYNONYM: usize = 2;
+pub(super) const PARAPHRASE: usize = 3;
+
+/// Words that stand together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub start: usize,
+    pub length: usize,
+}
+
+impl Span {
+    pub(super) fn end(self) -> usize {
+        self.start + self.length
+    }
+
+    pub(super) fn range(self) -> std::ops::Range<usize> {
+        self.start..self.end()
+    }
+}
+
+impl From<Occurrence> for Span {
+    fn from(Occurrence { start, length, .. }: Occurrence) -> Self {
+        Self { start, length }
+    }
+}
+
+/// A possible match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Match {
+    pub reference: Span,
+    pub candidate: Span,
+    pub module: usize,
+}
+
+/// A sentence: its words, and its phrases that the paraphrase table knows.
+#[derive(Clone, Copy)]
+pub(super) struct Sentence<'a> {
+    pub words: &'a [&'a Word],
+    pub phrases: &'a [Occurrence],
+}
+
+/// Paraphrases between a candidate and its references, sorted; both from [`Paraphrases::pairs`].
+///
+/// [`Paraphrases::pairs`]: super::paraphrases::Paraphrases::pairs
+#[derive(Clone, Copy)]
+pub(super) struct Pairs<'a> {
+    pub to_candidate: &'a [Pair],
+    pub from_candidate: &'a [Pair],
+}
+
+/// Every match, sorted by its start in the reference; for one start in the order in which METEOR finds them.
+pub(super) fn all(
+    candidate: Sentence<'_>,
+    reference: Sentence<'_>,
+    pairs: Pairs<'_>,
+) -> Vec<Match> {
+    let mut matches = Vec::new();
+    let differ = |a: &Word, b: &Word| a.key != b.key;
+    add(EXACT, candidate, reference, &mut matches, |a, b| {
+        a.key == b.key
+    });
+    let is_equal = candidate.words.len() == reference.words.len()
+        && candidate
+            .words
+            .iter()
+            .zip(reference.words)
+            .all(|(a, b)| a.key == b.key);
+    // Equal sentences need no other matches; without them the search can't go wrong.
+    if !is_equal {
+        add(STEM, candidate, reference, &mut matches, |a, b| {
+            a.stem == b.stem && differ(a, b)
+        });
+        add(SYNONYM, candidate, reference, &mut matches, |a, b| {
+            a.is_synonym(b) && differ(a, b)
+        });
+        add_paraphrases(candidate, reference, pairs, &mut matches);
+    }
+    // Stable: the order of the matchers stays.
+    matches.sort_by_key(|m| m.reference.start);
+    matches
+}
+
+/// One matcher of single words.
+fn add(
+    module: usize,
+    candidate: Sentence<'_>,
+    reference: Sentence<'_>,
+    matches: &mut Vec<Match>,
+    is_match: impl Fn(&Word, &Word) -> bool,
+) {
+    for (r, in_reference) in reference.words.iter().enumerate() {
+        for (c, in_candidate) in candidate.words.iter().enumerate() {
+            if is_match(in_candidate, in_reference) {
+                matches.push(Match {
+                    reference: Span {
+                        start: r,
+                        length: 1,
+                    },
+                    candidate: Span {
+                        start: c,
+                        length: 1,
+                    },
+                    module,
+                });
+            }
+        }
+    }
+}
+
+/// Phrases of the reference that the candidate paraphrases, then phrases of the candidate.
+fn add_paraphrases(
+    candidate: Sentence<'_>,
+    reference: Sentence<'_>,
+    pairs: Pairs<'_>,
+    matches: &mut Vec<Match>,
+) {
+    let mut add = |reference: Occurrence, candidate: Occurrence| {
+        matches.push(Match {
+            reference: reference.into(),
+            candidate: candidate.into(),
+            module: PARAPHRASE,
+        });
+    };
+    each(
+        reference.phrases,
+        candidate.phrases,
+        pairs.to_candidate,
+        &mut add,
+    );
+    each(
+        candidate.phrases,
+        reference.phrases,
+        pairs.from_candidate,
+        &mut |from, to| add(to, from),
+    );
+}
+
+/// Calls `found` for each phrase of one sentence and each paraphrase of it in the other.
+fn each(
+    from: &[Occurrence],
+    to: &[Occurrence],
+    pairs: &[Pair],
+    found: &mut impl FnMut(Occurrence, Occurrence),
+) {
+    for &phrase in from {
+        let first = pairs.partition_point(|pair| pair.from < phrase.node);
+        for pair in pairs[first..]
+            .iter()
+            .take_while(|pair| pair.from == phrase.node)
+        {
+            for &paraphrase in to.iter().filter(|other| other.node == pair.to) {
+                found(phrase, paraphrase);
+            }
+        }
+    }
+}

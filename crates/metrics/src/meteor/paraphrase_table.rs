@@ -1,0 +1,192 @@
+//! The paraphrase table as a file: gzip text, three lines an entry.
+//!
+//! Here: a thread that unpacks ahead, and the reader that goes through the lines. Not here: what is kept of it
+//! (`paraphrases.rs`).
+//!
+//! Each entry is a probability (unused), a phrase, and a phrase that means the same; 5.3 million of them, 62 MB
+//! packed and 272 MB unpacked in METEOR 1.5. Unpacking is serial and takes longest, so it has a thread of its own
+//! and can start before the captions are known.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+
+use flate2::bufread::MultiGzDecoder;
+
+use super::error::{MeteorError, excerpt};
+
+/// Bytes of one unpacked piece.
+const PIECE: usize = 256 << 10;
+/// Unpacked pieces that may wait for the reader: 32 MiB.
+const PIECES_AHEAD: usize = 128;
+/// Bytes; the longest real line has 60.
+const LINE_LIMIT: usize = 64 << 10;
+/// A real table unpacks to 4.4 times its size; more than this many times means a trap.
+const RATIO_LIMIT: u64 = 100;
+
+/// A table that is being unpacked.
+pub(super) struct Unpacking {
+    path: PathBuf,
+    pieces: Receiver<std::io::Result<Vec<u8>>>,
+    used: Sender<Vec<u8>>,
+}
+
+/// Receives the entries of a table; the words are still one text, separated by blanks.
+pub(super) trait Entries {
+    /// A new first phrase; false if its entries aren't wanted.
+    fn phrase(&mut self, phrase: &[u8]) -> bool;
+    /// A paraphrase of the last first phrase.
+    fn paraphrase(&mut self, phrase: &[u8]);
+}
+
+impl Unpacking {
+    /// Starts the thread. It ends with the file or when this is dropped.
+    pub(super) fn start(path: &Path) -> Result<Self, MeteorError> {
+        let path = path.to_owned();
+        let read = |source| MeteorError::Read {
+            path: path.clone(),
+            source,
+        };
+        let file = File::open(&path).map_err(read)?;
+        let limit = file.metadata().map_err(read)?.len() * RATIO_LIMIT + (1 << 20);
+        let (sender, pieces) = sync_channel(PIECES_AHEAD);
+        let (used, reuse) = channel();
+        std::thread::spawn(move || unpack(file, limit, &sender, &reuse));
+        Ok(Self { path, pieces, used })
+    }
+
+    /// Goes through all entries.
+    pub(super) fn read(self, entries: &mut impl Entries) -> Result<(), MeteorError> {
+        let mut lines = Lines {
+            table: &self,
+            entries,
+            number: 0,
+            first: Vec::new(),
+            wanted: false,
+        };
+        // The start of a line whose end is in the next piece.
+        let mut cut = Vec::new();
+        while let Ok(piece) = self.pieces.recv() {
+            let piece = piece.map_err(|source| MeteorError::Unpack {
+                path: self.path.clone(),
+                line: lines.number,
+                source,
+            })?;
+            let mut start = 0;
+            for end in memchr::memchr_iter(b'\n', &piece) {
+                if cut.is_empty() {
+                    lines.line(&piece[start..end])?;
+                } else {
+                    cut.extend_from_slice(&piece[start..end]);
+                    lines.line(&cut)?;
+                    cut.clear();
+                }
+                start = end + 1;
+            }
+            cut.extend_from_slice(&piece[start..]);
+            if LINE_LIMIT < cut.len() {
+                return Err(lines.error("a line of at most 65536 bytes", &cut));
+            }
+            // The thread may have ended already; then nobody needs the buffer.
+            drop(self.used.send(piece));
+        }
+        if !cut.is_empty() {
+            lines.line(&cut)?;
+        }
+        lines.end()
+    }
+}
+
+/// The thread: pieces of unpacked bytes until the end, an error, or nobody listens.
+fn unpack(
+    file: File,
+    limit: u64,
+    sender: &SyncSender<std::io::Result<Vec<u8>>>,
+    reuse: &Receiver<Vec<u8>>,
+) {
+    let file = std::io::BufReader::with_capacity(PIECE, file);
+    let mut unpacked = MultiGzDecoder::new(file);
+    let mut total = 0;
+    loop {
+        let mut piece = reuse.try_recv().unwrap_or_default();
+        piece.resize(PIECE, 0);
+        let piece = match unpacked.read(&mut piece) {
+            Ok(0) => return,
+            Ok(length) => {
+                piece.truncate(length);
+                total += length as u64;
+                if limit < total {
+                    let message = format!("more than {limit} bytes come out");
+                    Err(std::io::Error::other(message))
+                } else {
+                    Ok(piece)
+                }
+            }
+            Err(error) => Err(error),
+        };
+        let last = piece.is_err();
+        if sender.send(piece).is_err() || last {
+            return;
+        }
+    }
+}
+
+/// Where in the table the reader is.
+struct Lines<'a, E> {
+    table: &'a Unpacking,
+    entries: &'a mut E,
+    /// Lines read.
+    number: u64,
+    /// The last first phrase, and whether its entries are wanted: they stand together in the file.
+    first: Vec<u8>,
+    wanted: bool,
+}
+
+impl<E: Entries> Lines<'_, E> {
+    fn line(&mut self, line: &[u8]) -> Result<(), MeteorError> {
+        self.number += 1;
+        match self.number % 3 {
+            1 if !line
+                .first()
+                .is_some_and(|&byte| byte.is_ascii_digit() || byte == b'.') =>
+            {
+                return Err(self.error("a probability", line));
+            }
+            1 => {}
+            _ if line.trim_ascii().is_empty() => return Err(self.error("a phrase", line)),
+            2 if line == self.first => {}
+            2 => {
+                self.first.clear();
+                self.first.extend_from_slice(line);
+                self.wanted = self.entries.phrase(line);
+            }
+            _ if self.wanted => self.entries.paraphrase(line),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The file must not end within an entry.
+    fn end(&mut self) -> Result<(), MeteorError> {
+        if self.number.is_multiple_of(3) {
+            return Ok(());
+        }
+        self.number += 1;
+        Err(MeteorError::Line {
+            file: self.table.path.display().to_string(),
+            line: self.number,
+            expected: "a phrase",
+            found: "the end of the file".to_owned(),
+        })
+    }
+
+    fn error(&self, expected: &'static str, found: &[u8]) -> MeteorError {
+        MeteorError::Line {
+            file: self.table.path.display().to_string(),
+            line: self.number,
+            expected,
+            found: excerpt(found),
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! The paraphrase table in memory.
+//!
+//! Here: phrases as nodes of a tree over words, which phrase paraphrases which, and which phrases of a sentence
+//! the table knows. Not here: the file (`paraphrase_table.rs`), and which matches follow (`matches.rs`).
+//!
+//! Memory: an entry takes 20 bytes, a word of a phrase that no other phrase starts with at most 48; that is below
+//! twice the unpacked file. Only entries whose words all occur in the captions are kept where they are known.
+
+use hashbrown::HashMap;
+
+use super::paraphrase_table::Entries;
+
+/// A phrase, as a place in the tree of all phrases.
+pub(super) type Node = u32;
+const ROOT: Node = 0;
+
+/// A phrase of a sentence that the table knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Occurrence {
+    /// Index of its first word.
+    pub start: usize,
+    /// Number of words.
+    pub length: usize,
+    pub node: Node,
+}
+
+/// `from` may be said as `to`. METEOR tries a phrase's paraphrases in the order of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Pair {
+    pub from: Node,
+    /// Position among the paraphrases of `from`.
+    order: u32,
+    pub to: Node,
+}
+
+/// The table, ready to be asked.
+#[derive(Debug, Default)]
+pub(super) struct Paraphrases {
+    words: HashMap<Box<[u8]>, u32>,
+    children: HashMap<(Node, u32), Node>,
+    /// The paraphrases of node n are `forward[forward_ends[n - 1]..forward_ends[n]]`.
+    forward: Grouped<Node>,
+    /// Who is paraphrased by node n, and at which position in its list.
+    backward: Grouped<(Node, u32)>,
+}
+
+/// Lists of items, one after another.
+#[derive(Debug)]
+struct Grouped<T> {
+    ends: Vec<u32>,
+    items: Vec<T>,
+}
+
+impl<T> Default for Grouped<T> {
+    fn default() -> Self {
+        Self {
+            ends: Vec::new(),
+            items: Vec::new(),
+        }
+    }
+}
+
+impl<T: Copy + Default> Grouped<T> {
+    /// Groups items by their node, each group in the order of arrival.
+    fn new(nodes: usize, items: &[(Node, T)]) -> Self {
+        let mut starts = vec![0_u32; nodes + 1];
+        for (node, _) in items {
+            starts[*node as usize + 1] += 1;
+        }
+        for node in 0..nodes {
+            starts[node + 1] += starts[node];
+        }
+        // Each start moves to its end while its group is filled.
+        let mut grouped = vec![T::default(); items.len()];
+        for &(node, item) in items {
+            let at = &mut starts[node as usize];
+            grouped[*at as usize] = item;
+            *at += 1;
+        }
+        starts.truncate(nodes);
+        Self {
+            ends: starts,
+            items: grouped,
+        }
+    }
+
+    fn of(&self, node: Node) -> &[T] {
+        let node = node as usize;
+        let end = self.ends.get(node).copied().unwrap_or_default();
+        let start = if node == 0 {
+            0
+        } else {
+            self.ends.get(node - 1).copied().unwrap_or_default()
+        };
+        &self.items[start as usize..end as usize]
+    }
+}
+
+/// Collects a table while it is read.
+pub(super) struct Collector {
+    paraphrases: Paraphrases,
+    /// Whether words outside `words` end a phrase's chances.
+    known_words_only: bool,
+    nodes: u32,
+    from: Node,
+    entries: Vec<(Node, Node)>,
+    /// Words of the phrase at hand.
+    phrase: Vec<u32>,
+}
+
+impl Collector {
+    /// With `words`, only their phrases are kept; without, all.
+    pub(super) fn new<'a>(words: Option<impl Iterator<Item = &'a str>>) -> Self {
+        let mut this = Self {
+            paraphrases: Paraphrases::default(),
+            known_words_only: words.is_some(),
+            nodes: 1,
+            from: ROOT,
+            entries: Vec::new(),
+            phrase: Vec::new(),
+        };
+        for word in words.into_iter().flatten() {
+            this.intern(word.as_bytes());
+        }
+        this
+    }
+
+    fn intern(&mut self, word: &[u8]) -> u32 {
+        let next = u32::try_from(self.paraphrases.words.len()).expect("fewer than 2^32 words");
+        *self.paraphrases.words.entry_ref(word).or_insert(next)
+    }
+
+    /// The node of a phrase, new or not; none if a word isn't wanted.
+    fn node(&mut self, phrase: &[u8]) -> Option<Node> {
+        let mut words = std::mem::take(&mut self.phrase);
+        words.clear();
+        let all_wanted = split(phrase).all(|word| {
+            let id = match self.known_words_only {
+                true => self.paraphrases.words.get(word).copied(),
+                false => Some(self.intern(word)),
+            };
+            words.extend(id);
+            id.is_some()
+        });
+        let node = all_wanted.then(|| {
+            words.iter().fold(ROOT, |node, &word| {
+                *self
+                    .paraphrases
+                    .children
+                    .entry((node, word))
+                    .or_insert_with(|| {
+                        self.nodes = self.nodes.checked_add(1).expect("fewer than 2^32 phrases");
+                        self.nodes - 1
+                    })
+            })
+        });
+        self.phrase = words;
+        node
+    }
+
+    /// The table, once all entries were seen.
+    pub(super) fn finish(self) -> Paraphrases {
+        let Self {
+            mut paraphrases,
+            nodes,
+            mut entries,
+            ..
+        } = self;
+        let nodes = nodes as usize;
+        paraphrases.forward = Grouped::new(nodes, &entries);
+        // Stable: the entries of a phrase stay in the order of the table, wherever they stood.
+        entries.sort_by_key(|&(from, _)| from);
+        let mut backward = Vec::with_capacity(entries.len());
+        for group in entries.chunk_by(|a, b| a.0 == b.0) {
+            backward.extend(
+                (0..)
+                    .zip(group)
+                    .map(|(order, &(from, to))| (to, (from, order))),
+            );
+        }
+        paraphrases.backward = Grouped::new(nodes, &backward);
+        paraphrases
+    }
+}
+
+impl Entries for Collector {
+    fn phrase(&mut self, phrase: &[u8]) -> bool {
+        let node = self.node(phrase);
+        self.from = node.unwrap_or(ROOT);
+        node.is_some()
+    }
+
+    fn paraphrase(&mut self, phrase: &[u8]) {
+        if let Some(to) = self.node(phrase) {
+            self.entries.push((self.from, to));
+        }
+    }
+}
+
+/// The words of a phrase: METEOR splits at blanks, tabs, line ends and form feeds.
+fn split(phrase: &[u8]) -> impl Iterator<Item = &[u8]> {
+    phrase
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty())
+}
+
+impl Paraphrases {
+    /// Number of entries kept.
+    pub(super) fn len(&self) -> usize {
+        self.forward.items.len()
+    }
+
+    /// The table's number of a word.
+    pub(super) fn word(&self, word: &str) -> Option<u32> {
+        self.words.get(word.as_bytes()).copied()
+    }
+
+    /// The phrases of a sentence that have a part in some entry, by start, then by length.
+    pub(super) fn occurrences(&self, words: &[Option<u32>]) -> Vec<Occurrence> {
+        let mut found = Vec::new();
+        for start in 0..words.len() {
+            let mut node = ROOT;
+            for (length, word) in (1..).zip(&words[start..]) {
+                let child = word.and_then(|word| self.children.get(&(node, word)));
+                let Some(&child) = child else { break };
+                node = child;
+                if !self.forward.of(node).is_empty() || !self.backward.of(node).is_empty() {
+                    found.push(Occurrence {
+                        start,
+                        length,
+                        node,
+                    });
+                }
+            }
+        }
+        found
+    }
+
+    /// All entries between the phrases of a candidate and those of its references: first those from a
+    /// reference's phrase to a candidate's, then those the other way, each sorted.
+    ///
+    /// Asked once for all references of a candidate, because it walks through the candidate's lists.
+    pub(super) fn pairs(
+        &self,
+        candidate: &[Occurrence],
+        references: &[Vec<Occurrence>],
+    ) -> (Vec<Pair>, Vec<Pair>) {
+        let wanted = NodeSet::new(
+            references
+                .iter()
+                .flatten()
+                .map(|occurrence| occurrence.node),
+        );
+        let mut nodes: Vec<_> = candidate.iter().map(|occurrence| occurrence.node).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        let (mut to_candidate, mut from_candidate) = (Vec::new(), Vec::new());
+        for node in nodes {
+            for (order, &to) in (0..).zip(self.forward.of(node)) {
+                if wanted.contains(to) {
+                    from_candidate.push(Pair {
+                        from: node,
+                        order,
+                        to,
+                    });
+                }
+            }
+            for &(from, order) in self.backward.of(node) {
+                if wanted.contains(from) {
+                    to_candidate.push(Pair {
+                        from,
+                        order,
+                        to: node,
+                    });
+                }
+            }
+        }
+        to_candidate.sort_unstable();
+        (to_candidate, from_candidate)
+    }
+}
+
+/// A few nodes: a bit for each remainder rules most others out before the search.
+struct NodeSet {
+    bits: [u64; 64],
+    sorted: Vec<Node>,
+}
+
+impl NodeSet {
+    fn new(nodes: impl Iterator<Item = Node>) -> Self {
+        let mut sorted: Vec<_> = nodes.collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let mut bits = [0; 64];
+        for &node in &sorted {
+            bits[(node >> 6) as usize % 64] |= 1 << (node % 64);
+        }
+        Self { bits, sorted }
+    }
+
+    fn contains(&self, node: Node) -> bool {
+        let bit = self.bits[(node >> 6) as usize % 64] >> (node % 64) & 1;
+        bit == 1 && self.sorted.binary_search(&node).is_ok()
+    }
+}

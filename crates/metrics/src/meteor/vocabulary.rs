@@ -1,0 +1,109 @@
+//! What METEOR knows about each word.
+//!
+//! Here: spelling and stem as METEOR compares them, function word, synonym sets, number in the paraphrase table.
+//! Not here: comparing two sentences (`matches.rs`).
+//!
+//! METEOR compares Java's 32-bit hash codes instead of spellings, so that `righto` matches `buzzards` exactly.
+//! That is kept: scores must agree.
+
+use hashbrown::HashMap;
+use hashbrown::HashSet;
+use rust_stemmers::{Algorithm, Stemmer};
+
+use super::paraphrases::Paraphrases;
+use super::synonyms::Synonyms;
+
+/// One word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Word {
+    /// Java's hash code of the spelling.
+    pub key: i32,
+    /// Java's hash code of the Snowball stem.
+    pub stem: i32,
+    pub is_function_word: bool,
+    /// Ascending.
+    pub synonym_sets: Box<[u32]>,
+    /// A bit for the remainder of each set: no common bit, no common set.
+    synonym_bits: u64,
+    /// Number in the paraphrase table.
+    pub paraphrase_word: Option<u32>,
+}
+
+impl Word {
+    /// Whether the two have a synonym set in common.
+    pub(super) fn is_synonym(&self, other: &Self) -> bool {
+        self.synonym_bits & other.synonym_bits != 0
+            && self
+                .synonym_sets
+                .iter()
+                .any(|set| other.synonym_sets.binary_search(set).is_ok())
+    }
+}
+
+/// What is known about words in general.
+pub(super) struct Knowledge {
+    pub stemmer: Stemmer,
+    pub function_words: HashSet<Box<str>>,
+    pub synonyms: Synonyms,
+    pub paraphrases: Paraphrases,
+}
+
+impl Knowledge {
+    /// Nothing but the stemmer.
+    pub(super) fn new() -> Self {
+        Self {
+            stemmer: Stemmer::create(Algorithm::English),
+            function_words: HashSet::new(),
+            synonyms: Synonyms::default(),
+            paraphrases: Paraphrases::default(),
+        }
+    }
+
+    /// Everything about one word, which is in lower case.
+    pub(super) fn word(&self, word: &str) -> Word {
+        let synonym_sets = self.synonyms.sets(word);
+        Word {
+            key: java_hash(word),
+            stem: java_hash(&self.stemmer.stem(word)),
+            is_function_word: self.function_words.contains(word),
+            synonym_bits: synonym_sets
+                .iter()
+                .fold(0, |bits, set| bits | 1 << (set % 64)),
+            synonym_sets: synonym_sets.into(),
+            paraphrase_word: self.paraphrases.word(word),
+        }
+    }
+}
+
+/// The words of some captions, looked up once.
+#[derive(Debug, Default)]
+pub(super) struct Vocabulary {
+    ids: HashMap<Box<str>, usize>,
+    words: Vec<Word>,
+}
+
+impl Vocabulary {
+    pub(super) fn new(words: HashSet<Box<str>>, knowledge: &Knowledge) -> Self {
+        let mut this = Self::default();
+        for word in words {
+            this.words.push(knowledge.word(&word));
+            this.ids.insert(word, this.words.len() - 1);
+        }
+        this
+    }
+
+    pub(super) fn get(&self, word: &str) -> Option<&Word> {
+        self.ids.get(word).map(|&id| &self.words[id])
+    }
+
+    pub(super) fn contains(&self, word: &str) -> bool {
+        self.ids.contains_key(word)
+    }
+}
+
+/// `String.hashCode` of Java: over UTF-16 units, base 31, modulo 2^32.
+fn java_hash(text: &str) -> i32 {
+    text.encode_utf16().fold(0_i32, |hash, unit| {
+        hash.wrapping_mul(31).wrapping_add(i32::from(unit))
+    })
+}
