@@ -75,6 +75,9 @@ impl Checkpoint {
 
     /// The first thing that does not fit together, as a sentence; `None` if all does.
     pub(crate) fn inconsistency(&self) -> Option<String> {
+        if let Some(problem) = size_problem(&self.decoder) {
+            return Some(format!("the decoder {problem}"));
+        }
         let parameters = self.decoder.parameters();
         if self.weights.len() != parameters.len() {
             return Some(format!(
@@ -134,6 +137,25 @@ impl Checkpoint {
             return Some(format!("epoch {}", self.epoch));
         }
         None
+    }
+}
+
+/// Largest D, E, H or V that is believed: far beyond any model, far below an overflow of 4H,
+/// which `DecoderConfig::parameters` computes.
+const MAX_SIZE: usize = 1 << 28;
+
+/// What is wrong with a decoder's sizes by themselves.
+pub(crate) fn size_problem(decoder: &DecoderConfig) -> Option<String> {
+    let sizes = match decoder {
+        DecoderConfig::Lstm(c) => [c.feature, c.embedding, c.hidden, c.vocabulary],
+        DecoderConfig::Rnn(c) => [c.feature, c.embedding, c.hidden, c.vocabulary],
+    };
+    let believable = |size| (1..=MAX_SIZE).contains(size);
+    match sizes.iter().all(believable) {
+        true => None,
+        false => Some(format!(
+            "has sizes (D, E, H, V) = {sizes:?}, each must be 1 to {MAX_SIZE}"
+        )),
     }
 }
 

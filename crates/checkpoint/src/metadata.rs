@@ -9,9 +9,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use models::DecoderConfig;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use crate::checkpoint::size_problem;
 use crate::{Checkpoint, CheckpointError};
 
 /// Version that this program writes; it reads this one and all before it.
@@ -70,8 +72,12 @@ pub(crate) fn parse(
             supported: FORMAT_VERSION,
         });
     }
+    let decoder: DecoderConfig = entries.json("decoder")?;
+    if let Some(problem) = size_problem(&decoder) {
+        return Err(entries.error("decoder", problem));
+    }
     let checkpoint = Checkpoint {
-        decoder: entries.json("decoder")?,
+        decoder,
         words: entries.json("vocabulary")?,
         word_counts: match entries.optional("word_counts") {
             Some(_) => Some(entries.json("word_counts")?),

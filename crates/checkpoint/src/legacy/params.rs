@@ -41,6 +41,7 @@ fn parse(value: Value<'_>, name: &str, depth: usize, left: &mut usize) -> Result
         Kind::None => Json::Null,
         Kind::Bool(on) => Json::Bool(on),
         Kind::Integer(Integer::Small(n)) => json!(n),
+        Kind::Integer(n) if n.as_u64().is_some() => json!(n.as_u64()),
         Kind::Float(x) => render_number(x),
         Kind::Scalar(..) => match value.as_i64() {
             Some(n) => json!(n),

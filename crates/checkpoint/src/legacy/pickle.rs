@@ -134,6 +134,21 @@ pub enum Integer<'p> {
     Digits(&'p str),
 }
 
+impl Integer<'_> {
+    /// The number, if it is one that u64 holds; a random seed may need all 64 bits.
+    pub fn as_u64(&self) -> Option<u64> {
+        match *self {
+            Self::Small(n) => u64::try_from(n).ok(),
+            Self::Digits(digits) => digits.parse().ok(),
+            // The ninth byte is there for the sign.
+            Self::Bytes(bytes) => match bytes.split_at_checked(8)? {
+                (low, [0]) => low.try_into().ok().map(u64::from_le_bytes),
+                _ => None,
+            },
+        }
+    }
+}
+
 /// Elements of a list, tuple or set.
 #[derive(Clone, Copy)]
 pub struct Items<'p> {
