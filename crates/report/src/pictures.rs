@@ -1,0 +1,60 @@
+//! Copies of the evaluated pictures in one folder, so that results can be passed on with them.
+//!
+//! NeuralTalk, `eval_sentence_predictions.py --dump_folder`, which calls `cp` through a shell;
+//! here no name can be a command, and two pictures of one name are an error.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::ReportError;
+use crate::error::write_file;
+
+/// Copies the files `sources` into `folder`, each under its own file name; the folder is created
+/// if it isn't there.
+///
+/// # Errors
+/// Two files have the same name (nothing is copied then), or what the operating system refused.
+pub fn copy_pictures(sources: &[PathBuf], folder: &Path) -> Result<(), ReportError> {
+    let mut names = HashMap::new();
+    for source in sources {
+        if let Some(name) = source.file_name()
+            && let Some(first) = names.insert(name, source)
+            && first != source
+        {
+            let (first, second) = (first.clone(), source.clone());
+            return Err(ReportError::SameName { first, second });
+        }
+    }
+    fs::create_dir_all(folder).map_err(|source| ReportError::Write {
+        path: folder.to_path_buf(),
+        source,
+    })?;
+    for source in sources {
+        copy(source, folder)?;
+    }
+    Ok(())
+}
+
+fn copy(source: &Path, folder: &Path) -> Result<(), ReportError> {
+    let unreadable = |error| ReportError::Read {
+        path: source.to_path_buf(),
+        source: error,
+    };
+    let name = source.file_name().ok_or_else(|| {
+        unreadable(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the path names no file",
+        ))
+    })?;
+    let target = folder.join(name);
+    if target
+        .canonicalize()
+        .is_ok_and(|target| source.canonicalize().is_ok_and(|s| s == target))
+    {
+        return Ok(()); // the picture is there already: it is the same file
+    }
+    let mut file = File::open(source).map_err(unreadable)?;
+    write_file(&target, |out| io::copy(&mut file, out).map(|_| ()))
+}
