@@ -3,13 +3,23 @@
 //! Here: the types every reader fills, and [`Dataset::open`], which recognises the form.
 //! Not here: the forms themselves (one file each below), features (`features.rs`), problems in the data (`check.rs`).
 
+mod builder;
+mod coco;
+mod flickr;
+mod form;
 mod neuraltalk;
+mod neuraltalk2;
+mod split_rule;
+mod table;
+mod tokens;
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::error::DataError;
+pub use self::split_rule::SplitRule;
+pub use self::tokens::tokenize;
+use crate::error::{DataError, Position, Source};
 
 /// Which part of a dataset a picture belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -97,25 +107,41 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Reads a dataset from a folder or a file, recognising its form.
+    /// Reads a dataset from a folder or a file, recognising its form; [`SplitRule::default`] where it has no splits.
     ///
     /// # Errors
     /// Nothing recognisable there, or the file is malformed.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DataError> {
+        Self::open_with(path, SplitRule::default())
+    }
+
+    /// Reads a dataset; `rule` gives splits to pictures of a form that has none.
+    ///
+    /// # Errors
+    /// Nothing recognisable there, or the file is malformed.
+    pub fn open_with(path: impl AsRef<Path>, rule: SplitRule) -> Result<Self, DataError> {
         let path = path.as_ref();
-        let file = if path.is_dir() {
-            path.join("dataset.json")
-        } else {
-            path.to_owned()
-        };
-        let bytes = std::fs::read(&file).map_err(DataError::io(&file))?;
-        let images = neuraltalk::parse(&bytes, &file)?;
-        let name = path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        Ok(Self { name, images })
+        Ok(Self {
+            name: name(path),
+            images: form::read(path, rule)?,
+        })
+    }
+
+    /// Parses the bytes of a `.json` dataset; `path` names it and stands in messages.
+    ///
+    /// # Errors
+    /// The bytes are none of the three JSON forms.
+    pub fn from_json(bytes: Vec<u8>, path: &Path, rule: SplitRule) -> Result<Self, DataError> {
+        Ok(Self {
+            name: name(path),
+            images: form::parse_json(bytes, path, rule)?,
+        })
+    }
+
+    /// Sentences of one split, with the picture each belongs to.
+    pub fn captions(&self, split: Split) -> impl Iterator<Item = (&ImageRecord, &Caption)> {
+        self.of_split(split)
+            .flat_map(|image| image.captions.iter().map(move |caption| (image, caption)))
     }
 
     /// Pictures of one split.
@@ -131,4 +157,61 @@ impl Dataset {
             }
         }
     }
+}
+
+/// The folder's name: of the folder itself, or of the one that a `dataset.json` lies in; else the file's without ending.
+fn name(path: &Path) -> String {
+    let is_dataset_json = path.file_name().is_some_and(|name| name == "dataset.json");
+    let named = match path.parent() {
+        Some(folder) if is_dataset_json && folder.file_name().is_some() => folder.file_name(),
+        _ if path.is_dir() => path.file_name(),
+        _ => path.file_stem(),
+    };
+    match named {
+        Some(name) => name.to_string_lossy().into_owned(),
+        // `.` and `..` have no name of their own.
+        None => match std::fs::canonicalize(path) {
+            Ok(full) => full
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
+            Err(_) => "dataset".into(), // reading it will say why
+        },
+    }
+}
+
+/// The split that a file's name speaks of: `captions_val2017.json`, `Flickr_8k.devImages.txt`.
+fn split_in_name(path: &Path) -> Option<Split> {
+    let name = path.file_stem()?.to_string_lossy().to_ascii_lowercase();
+    let words = [
+        ("train", Split::Train),
+        ("val", Split::Val),
+        ("dev", Split::Val),
+        ("test", Split::Test),
+    ];
+    // Not within another word: `latest.txt` is no list of test pictures.
+    let starts = |word: &str| {
+        let mut places = name.match_indices(word);
+        places.any(|(at, _)| !name[..at].ends_with(char::is_alphabetic))
+    };
+    let found = words.iter().find(|(word, _)| starts(word));
+    found.map(|&(_, split)| split)
+}
+
+/// A split that may be missing or null.
+fn split_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Split>, D::Error> {
+    let name = Option::<String>::deserialize(deserializer)?;
+    name.map(|name| name.parse().map_err(serde::de::Error::custom))
+        .transpose()
+}
+
+/// Text of a file that must be UTF-8.
+fn text<'a>(bytes: &'a [u8], path: &Path, format: &'static str) -> Result<&'a str, DataError> {
+    std::str::from_utf8(bytes).map_err(|e| {
+        let source = Source { path, format };
+        let at = Position::Byte(e.valid_up_to() as u64);
+        let found = format!("byte {:#04x}", bytes[e.valid_up_to()]);
+        source.malformed(at, "UTF-8 text", found)
+    })
 }

@@ -221,7 +221,14 @@ fn no_feats(source: Source, others: &[String]) -> DataError {
     const SHOWN: usize = 20;
     let mut found = match others {
         [] => "no variables".to_owned(),
-        _ => others[..others.len().min(SHOWN)].join(", "),
+        _ => {
+            let name = |name: &String| match name.as_str() {
+                "" => "(unnamed)".to_owned(),
+                name => name.to_owned(),
+            };
+            let shown: Vec<String> = others.iter().take(SHOWN).map(name).collect();
+            shown.join(", ")
+        }
     };
     if SHOWN < others.len() {
         found += &format!(" and {} more", others.len() - SHOWN);

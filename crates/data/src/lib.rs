@@ -5,12 +5,21 @@
 //!
 //! Memory: every reader states by which multiple of the file's size its memory is bounded; the tests hold it to that.
 
+pub mod batch;
+pub mod check;
 pub mod dataset;
+pub mod encoded;
 pub mod error;
 pub mod features;
+pub mod packed;
+pub mod sampler;
 pub mod vocabulary;
 
-pub use dataset::{Caption, Dataset, ImageRecord, Split};
+pub use batch::{Batch, MissingFeature};
+pub use dataset::{Caption, Dataset, ImageRecord, Split, SplitRule, tokenize};
+pub use encoded::{Encoded, EncodedImage};
 pub use error::{DataError, Position};
 pub use features::Features;
+pub use packed::Packed;
+pub use sampler::{Sampler, SamplerError, Sampling};
 pub use vocabulary::{Vocabulary, VocabularyError};

@@ -1,0 +1,166 @@
+//! A dataset with one of everything that can be wrong, and the whole report as a literal.
+
+use std::path::Path;
+
+use data::check::{CheckOptions, Severity, check};
+use data::{Caption, Dataset, Features, ImageRecord, Split};
+
+fn image(imgid: u32, path: &str, split: Split, captions: &[(u32, &str)]) -> ImageRecord {
+    let caption = |&(sentid, raw): &(u32, &str)| Caption {
+        sentid,
+        raw: raw.to_owned(),
+        tokens: raw.split_whitespace().map(str::to_owned).collect(),
+    };
+    ImageRecord {
+        imgid,
+        path: path.to_owned(),
+        split,
+        captions: captions.iter().map(caption).collect(),
+    }
+}
+
+/// The smallest PNG header there is: signature and IHDR of 3 x 2 pixels.
+fn write_png(path: &Path) {
+    let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec();
+    bytes.extend([0, 0, 0, 3, 0, 0, 0, 2, 8, 2, 0, 0, 0]);
+    std::fs::write(path, bytes).expect("a temporary file");
+}
+
+fn everything_wrong() -> Dataset {
+    Dataset {
+        name: "wrong".into(),
+        images: vec![
+            image(
+                0,
+                "ok.png",
+                Split::Train,
+                &[(0, "a dog runs"), (1, "a dog"), (2, "")],
+            ),
+            image(1, "missing.png", Split::Train, &[(3, "a cat")]),
+            image(1, "text.png", Split::Train, &[(3, "a dog")]),
+            image(3, "../secret.png", Split::Restval, &[(5, "a dog")]),
+            image(2, "ok.png", Split::Test, &[]),
+            image(9, "sub/ok.png", Split::Test, &[(7, "a dog")]),
+        ],
+    }
+}
+
+#[test]
+fn every_problem_is_listed_in_one_pass() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    write_png(&folder.path().join("ok.png"));
+    std::fs::create_dir(folder.path().join("sub")).expect("a folder");
+    write_png(&folder.path().join("sub/ok.png"));
+    std::fs::write(
+        folder.path().join("text.png"),
+        "no picture at all, but long enough",
+    )
+    .expect("a file");
+    let rows = vec![1.0, 2.0, f32::NAN, 1.0, 0.0, 0.0, 1.0, f32::INFINITY];
+    let features = Features::from_rows("other.mat", 2, rows);
+    let options = CheckOptions {
+        picture_folder: Some(folder.path().to_owned()),
+        expected_dimension: Some(4096),
+        word_count_threshold: 2,
+        restval_as_train: false,
+    };
+    let report = check(&everything_wrong(), Some(&features), &options);
+    let lines: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        [
+            "error: no sentence in split val",
+            "error: the features have 2 numbers each, expected 4096",
+            "warning: `ok.png` (imgid 0): sentence 2 has no words",
+            "error: `missing.png` (imgid 1): feature 0 is NaN",
+            "warning: `missing.png` (imgid 1): the picture is not there",
+            "error: `text.png` (imgid 1): same imgid as `missing.png`",
+            "warning: `text.png` (imgid 1): sentid 3 is also a sentence of `missing.png`",
+            "error: `text.png` (imgid 1): feature 0 is NaN",
+            "warning: `text.png` (imgid 1): no readable picture: Could not decode image",
+            "error: `../secret.png` (imgid 3): feature 1 is inf",
+            "warning: `../secret.png` (imgid 3): the path leads out of the picture folder",
+            "warning: `ok.png` (imgid 2): same file as imgid 0",
+            "warning: `ok.png` (imgid 2): no sentences",
+            "warning: `ok.png` (imgid 2): all features are zero",
+            "error: `sub/ok.png` (imgid 9): no feature vector: the file holds 4, from 0",
+        ]
+    );
+    assert!(!report.trainable);
+    assert_eq!(
+        (
+            report.count(Severity::Error),
+            report.count(Severity::Warning)
+        ),
+        (7, 8)
+    );
+    let summary = serde_json::to_string(&report.summary).expect("JSON");
+    assert_eq!(
+        summary,
+        r#"{"name":"wrong","splits":[{"split":"train","images":3,"sentences":5},{"split":"test","images":2,"sentences":1},{"split":"restval","images":1,"sentences":1}],"words":9,"word_count_threshold":2,"vocabulary":3,"lengths":{"min":0,"median":2,"percentile_95":3,"max":3,"mean":1.8},"features":{"name":"other.mat","dimension":2,"count":4}}"#
+    );
+    let first = serde_json::to_string(&report.problems[0]).expect("JSON");
+    assert_eq!(
+        first,
+        r#"{"severity":"error","problem":"empty-split","split":"val","image":null,"imgid":null}"#
+    );
+}
+
+#[test]
+fn a_good_dataset_has_no_problems_and_is_trainable() {
+    let sentences = [(0, "a dog runs"), (1, "a dog")];
+    let other = [(2, "a dog runs")];
+    let last = [(3, "a dog")];
+    let dataset = Dataset {
+        name: "good".into(),
+        images: vec![
+            image(0, "a.jpg", Split::Train, &sentences),
+            image(1, "b.jpg", Split::Val, &other),
+            image(2, "c.jpg", Split::Test, &last),
+        ],
+    };
+    let features = Features::from_rows("f", 1, vec![1.0, 2.0, 3.0]);
+    let options = CheckOptions {
+        word_count_threshold: 1,
+        expected_dimension: Some(1),
+        ..CheckOptions::default()
+    };
+    let report = check(&dataset, Some(&features), &options);
+    assert_eq!((report.trainable, report.problems), (true, vec![]));
+    assert_eq!(report.summary.vocabulary, 4);
+}
+
+#[test]
+fn without_features_a_missing_picture_stops_training_and_a_rare_word_is_no_vocabulary() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let dataset = Dataset {
+        name: "d".into(),
+        images: vec![image(0, "a.jpg", Split::Restval, &[(0, "a dog")])],
+    };
+    let options = CheckOptions {
+        picture_folder: Some(folder.path().to_owned()),
+        restval_as_train: true,
+        ..CheckOptions::default()
+    };
+    let report = check(&dataset, None, &options);
+    let lines: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        [
+            "error: no word occurs 5 times in the training sentences",
+            "error: no sentence in split val",
+            "warning: no sentence in split test",
+            "error: `a.jpg` (imgid 0): the picture is not there",
+        ]
+    );
+}
+
+#[test]
+fn features_of_another_dataset_are_noticed() {
+    let dataset = everything_wrong();
+    let features = Features::from_rows("f", 1, vec![1.0; 7]);
+    let report = check(&dataset, Some(&features), &CheckOptions::default());
+    let lines: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+    let want = "warning: 7 feature vectors for 6 pictures: is it another dataset's file?";
+    assert!(lines.iter().any(|line| line == want), "{lines:?}");
+}
