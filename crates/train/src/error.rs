@@ -1,0 +1,188 @@
+//! Why a run can't start, go on or be resumed.
+//!
+//! Divergence is no error but an [`Outcome`](crate::Outcome). Not here: printing.
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// Why training failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// An option's value makes no sense.
+    #[error("option `{option}` is {value}, expected {accepted}")]
+    Option {
+        /// Its name, kebab-case.
+        option: &'static str,
+        /// What was given.
+        value: String,
+        /// What is accepted.
+        accepted: String,
+    },
+    /// A configuration file doesn't parse.
+    #[error("`{}` is not a valid configuration: {problem}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said, with line and column.
+        problem: String,
+    },
+    /// Options given outside a file don't parse.
+    #[error("options: {0}")]
+    Flags(String),
+    /// The folder holds a run already.
+    #[error("`{}` already holds a run", run.display())]
+    RunExists {
+        /// The folder.
+        run: PathBuf,
+    },
+    /// The folder holds no run.
+    #[error("`{}` is not a run: it has no config.toml", run.display())]
+    NoRun {
+        /// The folder.
+        run: PathBuf,
+    },
+    /// Another process trains in the folder.
+    #[error("another process is training in `{}`", run.display())]
+    Locked {
+        /// The folder.
+        run: PathBuf,
+    },
+    /// A dataset or a feature file can't be read.
+    #[error(transparent)]
+    Data(#[from] data::DataError),
+    /// The dataset has no usable picture in a split.
+    #[error("dataset `{dataset}` has {problem} in split `{split}`")]
+    Split {
+        /// The dataset's name.
+        dataset: String,
+        /// The split.
+        split: data::Split,
+        /// What is missing.
+        problem: String,
+    },
+    /// Features that belong to other pictures or another model.
+    #[error("features `{features}` don't fit {what}: {found}, expected {expected}")]
+    Features {
+        /// The feature file's name.
+        features: String,
+        /// The dataset or the checkpoint.
+        what: String,
+        /// Columns or widths needed.
+        expected: String,
+        /// Those there.
+        found: String,
+    },
+    /// A checkpoint can't be loaded or saved.
+    #[error(transparent)]
+    Checkpoint(#[from] checkpoint::CheckpointError),
+    /// A checkpoint that doesn't belong to this run or these options.
+    #[error("checkpoint `{}` can't be continued: {problem}", path.display())]
+    Mismatch {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Which part, with both values.
+        problem: String,
+    },
+    /// A file can't be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file can't be written.
+    #[error("cannot write `{}`: {source}", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl TrainError {
+    /// What to try next; programs print it as `hint: ...`.
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Option { .. } => return None,
+            Self::Config { .. } | Self::Flags(_) => {
+                "options are spelt in kebab-case, as in `neuraltalk train --help`"
+            }
+            Self::RunExists { .. } => {
+                "`neuraltalk resume` goes on with it; give another folder for a new run"
+            }
+            Self::NoRun { .. } => "a run's folder is the one that `neuraltalk train` printed",
+            Self::Locked { .. } => "wait for it, or stop it; then `neuraltalk resume`",
+            Self::Data(error) => return error.hint(),
+            Self::Split { .. } => {
+                "every picture names its split; `neuraltalk check-data` lists what is wrong"
+            }
+            Self::Features { .. } => {
+                "was the feature file made for this dataset? `--features` names another one"
+            }
+            Self::Checkpoint(error) => return error.hint(),
+            Self::Mismatch { .. } => {
+                "a run continues only with the data and the sizes that it was started with"
+            }
+            Self::Read { source, .. } | Self::Write { source, .. } => return io_hint(source),
+        };
+        Some(text.to_owned())
+    }
+
+    /// The program's exit code: 2 usage, 3 bad data, 4 input or output.
+    pub fn exit_code(&self) -> u8 {
+        use checkpoint::CheckpointError as C;
+        match self {
+            Self::Option { .. }
+            | Self::Config { .. }
+            | Self::Flags(_)
+            | Self::RunExists { .. }
+            | Self::NoRun { .. } => 2,
+            Self::Data(error) if error.is_io() => 4,
+            Self::Checkpoint(C::Read { .. } | C::Write { .. }) => 4,
+            Self::Data(_)
+            | Self::Split { .. }
+            | Self::Features { .. }
+            | Self::Checkpoint(_)
+            | Self::Mismatch { .. } => 3,
+            Self::Locked { .. } | Self::Read { .. } | Self::Write { .. } => 4,
+        }
+    }
+
+    /// A [`Read`](Self::Read) error of `path`, for `map_err`.
+    pub(crate) fn read(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+        move |source| Self::Read {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// A [`Write`](Self::Write) error of `path`, for `map_err`.
+    pub(crate) fn write(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+        move |source| Self::Write {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    pub(crate) fn config(path: &Path, error: &toml::de::Error) -> Self {
+        Self::Config {
+            path: path.to_owned(),
+            problem: error.to_string().trim_end().to_owned(),
+        }
+    }
+}
+
+fn io_hint(source: &std::io::Error) -> Option<String> {
+    use std::io::ErrorKind as K;
+    let text = match source.kind() {
+        K::StorageFull | K::QuotaExceeded => "free some space; the checkpoints of before are whole",
+        K::PermissionDenied | K::ReadOnlyFilesystem => "choose a folder that you may write to",
+        K::NotFound => "check the spelling of the path and the folder it is relative to",
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
