@@ -1,0 +1,147 @@
+//! `neuraltalk check-data`: every problem of a dataset before training starts.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use data::check::{CheckOptions, Report, Severity, check};
+use data::{DataError, Dataset, Features};
+use serde_json::json;
+
+use crate::exit::Exit;
+use crate::place;
+
+/// List every problem of a dataset, with a summary
+#[derive(clap::Args)]
+#[command(after_help = "\
+Exit code 0 only if training would work, 3 if not.
+
+Examples:
+  neuraltalk check-data data/flickr8k
+  neuraltalk check-data captions.csv --features feats.npy --pictures photos --json")]
+pub(crate) struct Args {
+    /// Folder or file with a dataset, or a name under data/
+    #[arg(value_name = "DATASET")]
+    dataset: String,
+
+    /// Stored picture features [default: vgg_feats.mat beside the dataset]
+    #[arg(long, value_name = "FILE")]
+    features: Option<PathBuf>,
+
+    /// Folder of the pictures [default: imgs in the dataset's folder, if it is there]
+    #[arg(long, value_name = "DIR")]
+    pictures: Option<PathBuf>,
+
+    /// A checkpoint that the features must fit
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+
+    /// Words seen less often in training are left out of the vocabulary
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    word_count_threshold: u64,
+
+    /// Count pictures of the split `restval` as training pictures
+    #[arg(long)]
+    restval_as_train: bool,
+
+    /// Print JSON instead of a list and a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// Checks and prints.
+pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let place = place::dataset(&args.dataset);
+    let dataset = Dataset::open(&place)?;
+    let file = match &args.features {
+        Some(file) => file.clone(),
+        None => place::features(&place),
+    };
+    // A bad feature file is one problem among others: the sentences are still checked.
+    let (features, refused) = match Features::open(&file) {
+        Ok(features) => (Some(features), None),
+        Err(error) => (None, Some(error)),
+    };
+    let expected_dimension = match &args.checkpoint {
+        Some(file) => Some(checkpoint::load_any(file)?.features.dimension),
+        None => None,
+    };
+    let options = CheckOptions {
+        picture_folder: picture_folder(args.pictures.as_deref(), &place),
+        expected_dimension,
+        word_count_threshold: args.word_count_threshold,
+        restval_as_train: args.restval_as_train,
+    };
+    let report = check(&dataset, features.as_ref(), &options);
+    let trainable = report.trainable && refused.is_none();
+    if args.json {
+        let refused = refused.as_ref().map(ToString::to_string);
+        let report = json!({
+            "trainable": trainable,
+            "features_error": refused,
+            "problems": report.problems,
+            "summary": report.summary,
+        });
+        writeln!(out, "{report:#}")?;
+    } else {
+        list(&report, refused.as_ref(), out)?;
+        writeln!(
+            out,
+            "{}",
+            match trainable {
+                true => "training would work",
+                false => "training would NOT work",
+            }
+        )?;
+    }
+    Ok(if trainable { Exit::Done } else { Exit::BadData })
+}
+
+fn picture_folder(given: Option<&Path>, dataset: &Path) -> Option<PathBuf> {
+    match given {
+        Some(folder) => Some(folder.to_owned()),
+        None => Some(place::pictures(dataset)).filter(|folder| folder.is_dir()),
+    }
+}
+
+fn list(report: &Report, refused: Option<&DataError>, out: &mut dyn Write) -> anyhow::Result<()> {
+    if let Some(error) = refused {
+        writeln!(out, "error: features: {error}")?;
+    }
+    for problem in &report.problems {
+        writeln!(out, "{problem}")?;
+    }
+    let errors = report.count(Severity::Error) + usize::from(refused.is_some());
+    let warnings = report.count(Severity::Warning);
+    if 0 < errors + warnings {
+        writeln!(out)?;
+    }
+    let about = &report.summary;
+    writeln!(out, "dataset     {}", about.name)?;
+    for split in &about.splits {
+        writeln!(
+            out,
+            "{:<11} {} pictures, {} sentences",
+            split.split, split.images, split.sentences
+        )?;
+    }
+    let lengths = &about.lengths;
+    writeln!(
+        out,
+        "sentences   {} to {} words, mean {:.1}, median {}, 95 % up to {}",
+        lengths.min, lengths.max, lengths.mean, lengths.median, lengths.percentile_95
+    )?;
+    writeln!(
+        out,
+        "vocabulary  {} words seen at least {} times, of {} in training",
+        about.vocabulary, about.word_count_threshold, about.words
+    )?;
+    if let Some(features) = &about.features {
+        writeln!(
+            out,
+            "features    {}: {} pictures of {} numbers",
+            features.name, features.count, features.dimension
+        )?;
+    }
+    writeln!(out, "problems    {errors} errors, {warnings} warnings")?;
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! The list of subcommands: one file each, and this enum is the list.
+//!
+//! Every command is `run(args, out)`: data goes to `out`, messages to standard error, and what it
+//! returns becomes the process's exit code.
+
+mod check_data;
+mod completions;
+mod demo;
+mod demo_data;
+mod eval;
+mod export;
+mod gradcheck;
+mod import;
+mod inspect;
+mod multi_bleu;
+mod predict;
+mod resume;
+mod train;
+
+use std::io::Write;
+
+use crate::exit::Exit;
+
+/// What `neuraltalk` can do.
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    Demo(demo::Args),
+    CheckData(check_data::Args),
+    Train(Box<train::Args>),
+    Resume(resume::Args),
+    Eval(eval::Args),
+    Predict(predict::Args),
+    Inspect(inspect::Args),
+    Import(import::Args),
+    Export(export::Args),
+    MultiBleu(multi_bleu::Args),
+    Gradcheck(gradcheck::Args),
+    DemoData(demo_data::Args),
+    Completions(completions::Args),
+}
+
+impl Command {
+    /// Runs it.
+    pub(crate) fn run(&self, out: &mut dyn Write) -> anyhow::Result<Exit> {
+        match self {
+            Self::Demo(args) => demo::run(args, out),
+            Self::CheckData(args) => check_data::run(args, out),
+            Self::Train(args) => train::run(args, out),
+            Self::Resume(args) => resume::run(args, out),
+            Self::Eval(args) => eval::run(args, out),
+            Self::Predict(args) => predict::run(args, out),
+            Self::Inspect(args) => inspect::run(args, out),
+            Self::Import(args) => import::run(args, out),
+            Self::Export(args) => export::run(args, out),
+            Self::MultiBleu(args) => multi_bleu::run(args, out),
+            Self::Gradcheck(args) => gradcheck::run(args, out),
+            Self::DemoData(args) => demo_data::run(args, out),
+            Self::Completions(args) => completions::run(args, out),
+        }
+    }
+}
+
+/// Completes the command line with what can't be said in the commands' own files: the defaults of
+/// training options, and every option under NeuralTalk's spelling (`--beam_size`) too.
+pub(crate) fn complete(command: clap::Command) -> clap::Command {
+    command
+        .mut_subcommand("train", train::with_defaults)
+        .mut_subcommands(|command| {
+            command.mut_args(|arg| match arg.get_long().map(|long| long.replace('-', "_")) {
+                Some(underscored) if underscored.contains('_') => arg.alias(underscored),
+                _ => arg,
+            })
+        })
+}
+
+/// `--beam-size`: at least 1, at most what memory is for.
+fn beam_size(text: &str) -> Result<usize, String> {
+    /// A beam wider than this finds nothing better and needs gigabytes.
+    const WIDEST: usize = 10_000;
+    match text.parse() {
+        Ok(size @ 1..=WIDEST) => Ok(size),
+        _ => Err(format!("expected a number from 1 to {WIDEST}")),
+    }
+}

@@ -1,0 +1,124 @@
+//! Bad days: what is printed, and with which exit code.
+
+mod program;
+
+use std::fs;
+use std::path::Path;
+
+use program::{Ran, run_in};
+
+/// Snapshots with the folder and system messages that differ between machines cut out.
+fn check(name: &str, ran: Ran, dir: &Path) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let text = ran.all().replace(&dir.display().to_string(), "[DIR]");
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
+fn demo_data(dir: &Path) {
+    run_in(dir, "demo-data shapes --images 40").ok();
+}
+
+#[test]
+fn wrong_command_lines_are_exit_code_2() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    check("no_command", run_in(dir, "trian"), dir);
+    check("unknown_option", run_in(dir, "train data --hiden-size 3"), dir);
+    check("bad_value", run_in(dir, "eval x.p --beam-size 0"), dir);
+    check("cuda", run_in(dir, "eval x.p --device cuda"), dir);
+    demo_data(dir);
+    let line = "train shapes --drop-prob-encoder 1.5 -q";
+    check("impossible_option", run_in(dir, line), dir);
+    fs::write(dir.join("bad.toml"), "seed = 1\nhiden-size = 3\n").unwrap();
+    check("bad_config", run_in(dir, "train --config bad.toml"), dir);
+    check("resume_nothing", run_in(dir, "resume shapes"), dir);
+}
+
+#[test]
+fn missing_files_are_exit_code_4() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    check("no_checkpoint", run_in(dir, "inspect nothing.safetensors"), dir);
+    check("no_dataset", run_in(dir, "check-data nothing"), dir);
+    check("no_config", run_in(dir, "train --config nothing.toml"), dir);
+}
+
+#[test]
+fn broken_files_are_exit_code_3() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    fs::write(dir.join("text.p"), "once upon a time").unwrap();
+    check("not_a_checkpoint", run_in(dir, "inspect text.p"), dir);
+    // A pickle that would run a command if it was believed.
+    fs::write(dir.join("evil.p"), "cos\nsystem\n(S'true'\ntR.").unwrap();
+    check("hostile_checkpoint", run_in(dir, "import evil.p out.safetensors"), dir);
+    assert!(!dir.join("out.safetensors").exists());
+    fs::create_dir(dir.join("set")).unwrap();
+    fs::write(dir.join("set/dataset.json"), "{\"images\": [{\"split\": 3}]}").unwrap();
+    check("broken_dataset", run_in(dir, "check-data set"), dir);
+}
+
+#[test]
+fn features_of_another_width_are_refused() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    demo_data(dir);
+    let line = "train shapes --run run --hidden-size 8 --image-encoding-size 8 --word-encoding-size 8 \
+                --max-epochs 1 --batch-size 50 --threads 1 -q";
+    run_in(dir, line).ok();
+    // feats (2, 40) single, MAT level 4.
+    let mut narrow: Vec<u8> = [10u32, 2, 40, 0, 6].iter().flat_map(|n| n.to_le_bytes()).collect();
+    narrow.extend(b"feats\0");
+    narrow.extend((0..80).flat_map(|n| (n as f32).to_le_bytes()));
+    fs::write(dir.join("narrow.mat"), narrow).unwrap();
+    let line = "eval run/best.safetensors --features narrow.mat";
+    check("wrong_width", run_in(dir, line), dir);
+    let line = "check-data shapes --features narrow.mat --checkpoint run/best.safetensors";
+    check("wrong_width_check", run_in(dir, line), dir);
+    // Too few vectors for the pictures of the dataset.
+    let few = run_in(dir, "predict run/best.safetensors --root-path shapes/new --features shapes/vgg_feats.mat");
+    check("wrong_count", few, dir);
+    fs::rename(dir.join("shapes"), dir.join("moved")).unwrap();
+    check("dataset_moved", run_in(dir, "eval run/best.safetensors"), dir);
+    run_in(dir, "eval run/best.safetensors --dataset moved").ok();
+    let cut = fs::read(dir.join("run/best.safetensors")).unwrap();
+    fs::write(dir.join("cut.safetensors"), &cut[..cut.len() - 5]).unwrap();
+    let ran = run_in(dir, "eval cut.safetensors --dataset moved");
+    assert_eq!(ran.code, 3, "{}", ran.all());
+    assert!(ran.err.contains("is cut off"), "{}", ran.all());
+}
+
+#[test]
+fn every_problem_of_a_dataset_is_listed() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    demo_data(dir);
+    fs::remove_file(dir.join("shapes/imgs/0003.png")).unwrap();
+    fs::write(dir.join("shapes/imgs/0004.png"), "no picture").unwrap();
+    check("check_data_warnings", run_in(dir, "check-data shapes"), dir);
+    fs::remove_file(dir.join("shapes/vgg_feats.mat")).unwrap();
+    let ran = run_in(dir, "check-data shapes --json");
+    assert_eq!(ran.code, 3, "{}", ran.all());
+    let report: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(report["trainable"], false);
+    assert!(report["features_error"].as_str().unwrap().contains("vgg_feats.mat"));
+    assert_eq!(report["problems"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    use std::process::{Command, Stdio};
+    let program = assert_cmd::cargo::cargo_bin("neuraltalk");
+    let mut child = Command::new(program)
+        .args(["gradcheck", "--per-parameter", "1"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
+}
