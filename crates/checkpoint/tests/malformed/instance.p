@@ -1,0 +1,4 @@
+(S'id'
+ios
+system
+.

@@ -1,0 +1,3 @@
+€cnumpy
+ndarray
+).

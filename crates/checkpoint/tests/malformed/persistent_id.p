@@ -1,0 +1,3 @@
+(dS'a'
+Pfile
+s.

@@ -1,0 +1,1 @@
+€ŒposixŒsystem“Œid…R.

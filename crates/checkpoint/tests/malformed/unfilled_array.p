@@ -1,0 +1,13 @@
+(dS'ixtoword'
+(dI0
+S'.'
+ssS'params'
+(dsS'model'
+(dS'We'
+cnumpy.core.multiarray
+_reconstruct
+(cnumpy
+ndarray
+(I0
+tS'b'
+tRss.
