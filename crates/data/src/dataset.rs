@@ -127,14 +127,15 @@ impl Dataset {
         })
     }
 
-    /// Parses the bytes of a `.json` dataset; `path` names it and stands in messages.
+    /// Parses the bytes of one file; the ending of `path` tells the form, and `path` stands in messages.
+    /// A Flickr token file is parsed without lists of splits.
     ///
     /// # Errors
-    /// The bytes are none of the three JSON forms.
-    pub fn from_json(bytes: Vec<u8>, path: &Path, rule: SplitRule) -> Result<Self, DataError> {
+    /// The bytes have none of the known forms.
+    pub fn parse(bytes: Vec<u8>, path: &Path, rule: SplitRule) -> Result<Self, DataError> {
         Ok(Self {
             name: name(path),
-            images: form::parse_json(bytes, path, rule)?,
+            images: form::parse(bytes, path, &[], rule)?,
         })
     }
 

@@ -67,35 +67,42 @@ fn read_folder(folder: &Path, rule: SplitRule) -> Result<Vec<ImageRecord>, DataE
 
 fn read_file(path: &Path, rule: SplitRule) -> Result<Vec<ImageRecord>, DataError> {
     let bytes = std::fs::read(path).map_err(DataError::io(path))?;
-    if flickr::is_token_file(path) {
+    let lists = if flickr::is_token_file(path) {
         let folder = path.parent().filter(|parent| *parent != Path::new(""));
-        let beside = files(folder.unwrap_or(Path::new(".")))?;
-        let lists = beside
-            .into_iter()
-            .filter(|file| flickr::is_split_list(file));
-        return flickr::parse(&bytes, path, &with_bytes(lists.collect())?, rule);
-    }
-    if has_ending(path, "csv") || has_ending(path, "txt") {
-        return table::parse_csv(&bytes, path, rule);
-    }
-    if has_ending(path, "jsonl") || has_ending(path, "ndjson") {
-        return table::parse_jsonl(&bytes, path, rule);
-    }
-    if !has_ending(path, "json") {
-        return Err(DataError::NoDataset {
+        let mut beside = files(folder.unwrap_or(Path::new(".")))?;
+        beside.retain(|file| flickr::is_split_list(file));
+        with_bytes(beside)?
+    } else {
+        Vec::new()
+    };
+    parse(bytes, path, &lists, rule)
+}
+
+/// Parses one file, whose form its ending tells; `lists` are the split lists of a Flickr token file.
+pub(super) fn parse(
+    bytes: Vec<u8>,
+    path: &Path,
+    lists: &[(PathBuf, Vec<u8>)],
+    rule: SplitRule,
+) -> Result<Vec<ImageRecord>, DataError> {
+    if flickr::is_token_file(path) {
+        flickr::parse(&bytes, path, lists, rule)
+    } else if has_ending(path, "csv") || has_ending(path, "txt") {
+        table::parse_csv(&bytes, path, rule)
+    } else if has_ending(path, "jsonl") || has_ending(path, "ndjson") {
+        table::parse_jsonl(&bytes, path, rule)
+    } else if has_ending(path, "json") {
+        parse_json(bytes, path, rule)
+    } else {
+        Err(DataError::NoDataset {
             path: path.to_owned(),
             found: "a file with another ending than .json, .jsonl, .csv, .txt or .token".into(),
-        });
+        })
     }
-    parse_json(bytes, path, rule)
 }
 
 /// Tells the three JSON forms apart and parses.
-pub(super) fn parse_json(
-    bytes: Vec<u8>,
-    path: &Path,
-    rule: SplitRule,
-) -> Result<Vec<ImageRecord>, DataError> {
+fn parse_json(bytes: Vec<u8>, path: &Path, rule: SplitRule) -> Result<Vec<ImageRecord>, DataError> {
     /// Only whether there are annotations; everything else is passed over without being kept.
     #[derive(Deserialize)]
     struct Probe {

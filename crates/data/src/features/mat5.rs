@@ -73,7 +73,7 @@ pub(super) fn read(mut file: File, path: &Path, start: &[u8]) -> Result<Matrix, 
             ));
         }
         let found = match kind {
-            MI_MATRIX => variable(&mut stream, big_endian, usize::MAX)?,
+            MI_MATRIX => variable(&mut stream, big_endian, bytes, usize::MAX)?,
             MI_COMPRESSED => {
                 let mut inflated = ZlibDecoder::new(buffered.take(bytes));
                 let mut stream = Stream::inflated(&mut inflated, source, offset + 8);
@@ -81,13 +81,10 @@ pub(super) fn read(mut file: File, path: &Path, start: &[u8]) -> Result<Matrix, 
                 if kind != MI_MATRIX {
                     return Err(stream.malformed("type 14, a matrix", format!("type {kind}")));
                 }
-                stream.skip(4, "a compressed element's length")?;
+                let inside = u64::from(word(stream.array("a compressed element's length")?));
                 let trusted = usize::try_from(bytes).unwrap_or(usize::MAX);
-                variable(
-                    &mut stream,
-                    big_endian,
-                    trusted.saturating_mul(TRUSTED_RATIO),
-                )?
+                let trusted = trusted.saturating_mul(TRUSTED_RATIO);
+                variable(&mut stream, big_endian, inside, trusted)?
             }
             _ => {
                 return Err(source.malformed(
@@ -128,9 +125,14 @@ enum Variable {
     Other(String),
 }
 
-/// Reads one matrix element whose tag was read; its numbers only if it is `feats`.
+/// Reads one matrix element of `inside` bytes, whose tag was read; its numbers only if it is `feats`.
 /// `trusted` bounds the f32 room that is made before anything is read, in bytes.
-fn variable(stream: &mut Stream, big_endian: bool, trusted: usize) -> Result<Variable, DataError> {
+fn variable(
+    stream: &mut Stream,
+    big_endian: bool,
+    inside: u64,
+    trusted: usize,
+) -> Result<Variable, DataError> {
     let Some(header) = header(stream, big_endian)? else {
         return Ok(Variable::Other("(an object)".into()));
     };
@@ -153,6 +155,11 @@ fn variable(stream: &mut Stream, big_endian: bool, trusted: usize) -> Result<Var
     let numbers = dimension.checked_mul(count);
     if numbers.and_then(|n| n.checked_mul(number.size())) != Some(tag.bytes) {
         let expected = format!("{dimension} x {count} numbers of {} bytes", number.size());
+        return Err(stream.malformed(expected, format!("{} bytes", tag.bytes)));
+    }
+    // A plain element lies within the file, so what it really holds may be trusted.
+    if inside < tag.bytes as u64 {
+        let expected = format!("numbers within their element of {inside} bytes");
         return Err(stream.malformed(expected, format!("{} bytes", tag.bytes)));
     }
     let numbers = tag.bytes / number.size();
