@@ -348,7 +348,8 @@ fn parts_that_do_not_fit_are_not_saved() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("model.safetensors");
     save(&lstm(), &path).expect("saved");
-    let changes: [(fn(&mut Checkpoint), &str); 6] = [
+    type Change = fn(&mut Checkpoint);
+    let changes: [(Change, &str); 6] = [
         (
             |c| drop(c.words.pop()),
             "3 words, the decoder has a vocabulary of 4",
