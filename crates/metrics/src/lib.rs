@@ -6,6 +6,7 @@
 
 pub mod corpus;
 pub mod meteor;
+pub mod tokenizer;
 pub mod words;
 
 pub use corpus::Corpus;
