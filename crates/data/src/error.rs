@@ -103,13 +103,18 @@ impl DataError {
                 Some("the file exists, but this user may not read it".into())
             }
             Self::Io { .. } => None,
+            Self::Malformed { format, .. } if is_text(format) => {
+                Some("correct the file at that place; the error is there or just before".into())
+            }
             Self::Malformed { .. } => {
                 Some("the file may be cut short or damaged: copy or download it again and compare its size".into())
             }
             Self::Unsupported { format, .. } if format.starts_with("MAT") => {
                 Some("save it again in MATLAB with `feats` as a real single matrix of one column per picture".into())
             }
-            Self::Unsupported { .. } => None,
+            Self::Unsupported { .. } => {
+                Some("save a float matrix (N, D) of one row per picture, in the order of imgid, named `feats` where the format has names".into())
+            }
             Self::NoDataset { .. } => Some(
                 "known forms: dataset.json (NeuralTalk, NeuralTalk2), captions_*.json (COCO), *.token.txt (Flickr), *.csv and *.jsonl with `image` and `caption`".into(),
             ),
@@ -128,6 +133,12 @@ impl DataError {
             source,
         }
     }
+}
+
+/// Forms that people write by hand or with scripts, where a mistake is likelier than damage.
+fn is_text(format: &str) -> bool {
+    let words = ["dataset", "captions", "tokens"];
+    words.iter().any(|word| format.contains(word))
 }
 
 /// The two facts that every reader repeats in its errors: which file, which format.

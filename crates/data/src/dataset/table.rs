@@ -63,8 +63,8 @@ pub(super) fn parse_csv(
         let split = match split {
             Some(column) => match field(column, "split")? {
                 "" => None,
-                name => Some(name.parse().map_err(|e: String| {
-                    source.malformed(at(), "train, val, test or restval", e)
+                name => Some(name.parse().map_err(|_| {
+                    source.malformed(at(), "train, val, test or restval", format!("`{name}`"))
                 })?),
             },
             None => None,

@@ -24,8 +24,8 @@ const LONGEST_HEADER: usize = 10_000;
 /// What the dict says.
 #[derive(Debug, PartialEq)]
 struct Header {
-    number: Number,
-    big_endian: bool,
+    /// Type and byte order, or the description of a type that is no float.
+    number: Result<(Number, bool), String>,
     fortran_order: bool,
     shape: Vec<u64>,
 }
@@ -44,31 +44,35 @@ pub(super) fn read(mut file: File, path: &Path) -> Result<Matrix, DataError> {
     let header = parse(&text).map_err(|(expected, found)| {
         source.malformed(Position::Part("header".into()), expected, found)
     })?;
+    let (number, big_endian) = header.number.map_err(|found| {
+        stream.unsupported(
+            "numbers of a float type: f2, f4 or f8",
+            format!("type {found}"),
+        )
+    })?;
     let &[count, dimension] = header.shape.as_slice() else {
         let sizes: Vec<i64> = header.shape.iter().map(|&n| n as i64).collect();
         return Err(stream.unsupported("a matrix (N, D)", super::shape(&sizes)));
     };
     let numbers = count.checked_mul(dimension);
-    let bytes = numbers.and_then(|n| n.checked_mul(header.number.size() as u64));
+    let bytes = numbers.and_then(|n| n.checked_mul(number.size() as u64));
     let available = length - offset.min(length);
     let (Some(numbers), true) = (numbers, bytes.is_some_and(|bytes| bytes <= available)) else {
-        let expected = format!(
-            "{count} x {dimension} numbers of {} bytes",
-            header.number.size()
-        );
+        let expected = format!("{count} x {dimension} numbers of {} bytes", number.size());
         return Err(stream.malformed(expected, format!("{available} bytes")));
     };
     let (numbers, dimension) = (numbers as usize, dimension as usize); // fit: the file is as long
-    let plain = header.number == Number::F32 && !header.big_endian && !header.fortran_order;
-    if plain && 0 < numbers {
-        if let Ok(rows) = Mapped::open(path)?.rows(offset, numbers) {
-            return Ok(Matrix {
-                dimension,
-                storage: Storage::Mapped(rows),
-            });
-        }
+    let plain = number == Number::F32 && !big_endian && !header.fortran_order;
+    if plain
+        && 0 < numbers
+        && let Ok(rows) = Mapped::open(path)?.rows(offset, numbers)
+    {
+        return Ok(Matrix {
+            dimension,
+            storage: Storage::Mapped(rows),
+        });
     }
-    let rows = stream.numbers(header.number, header.big_endian, numbers, numbers)?;
+    let rows = stream.numbers(number, big_endian, numbers, numbers)?;
     let rows = if header.fortran_order {
         transpose(&rows, dimension)
     } else {
@@ -115,10 +119,9 @@ fn parse(text: &str) -> Result<Header, (String, String)> {
     };
     let descr = value("descr")?;
     let descr = descr.strip_prefix('\'').and_then(|d| d.split('\'').next());
-    let (number, big_endian) = descr.and_then(kind).ok_or_else(|| {
-        let found = descr.unwrap_or("a structured type").to_owned();
-        ("a float type f2, f4 or f8".to_owned(), found)
-    })?;
+    let number = descr
+        .and_then(kind)
+        .ok_or_else(|| descr.unwrap_or("of structures").to_owned());
     let order = value("fortran_order")?;
     let fortran_order = match (order.starts_with("True"), order.starts_with("False")) {
         (true, _) => true,
@@ -139,7 +142,6 @@ fn parse(text: &str) -> Result<Header, (String, String)> {
     let sizes = sizes.map(|size| size.trim_end_matches('L').parse::<u64>());
     Ok(Header {
         number,
-        big_endian,
         fortran_order,
         shape: sizes.collect::<Result<_, _>>().map_err(|_| bad())?,
     })
@@ -180,15 +182,14 @@ mod tests {
     fn headers_as_numpy_writes_them() {
         let text = "{'descr': '<f4', 'fortran_order': False, 'shape': (8, 1280), }    \n";
         let want = Header {
-            number: Number::F32,
-            big_endian: false,
+            number: Ok((Number::F32, false)),
             fortran_order: false,
             shape: vec![8, 1280],
         };
         assert_eq!(parse(text), Ok(want));
         let text = "{'shape': (3L,), 'fortran_order': True, 'descr': '>f8'}";
         let header = parse(text).expect("any order of keys, Python 2's long integers");
-        assert_eq!((header.number, header.big_endian), (Number::F64, true));
+        assert_eq!(header.number, Ok((Number::F64, true)));
         assert_eq!((header.fortran_order, header.shape), (true, vec![3]));
     }
 
@@ -196,16 +197,6 @@ mod tests {
     fn other_headers_are_refused_with_what_was_found() {
         let cases = [
             ("{}", "the key 'descr'", "{}"),
-            (
-                "{'descr': '|O', 'fortran_order': False, 'shape': (1, 1)}",
-                "a float type f2, f4 or f8",
-                "|O",
-            ),
-            (
-                "{'descr': [('a', '<f4')]}",
-                "a float type f2, f4 or f8",
-                "a structured type",
-            ),
             (
                 "{'descr': '<f4', 'fortran_order': 1}",
                 "True or False",
@@ -225,6 +216,17 @@ mod tests {
         for (text, expected, found) in cases {
             assert_eq!(parse(text), Err((expected.into(), found.into())), "{text}");
         }
+    }
+
+    #[test]
+    fn other_types_are_kept_for_the_message() {
+        let header = |descr| {
+            let text = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': (1, 1)}}");
+            parse(&text).expect("a valid header").number
+        };
+        assert_eq!(header("'|O'"), Err("|O".into()));
+        assert_eq!(header("'<i8'"), Err("<i8".into()));
+        assert_eq!(header("[('a', '<f4')]"), Err("of structures".into()));
     }
 
     #[test]
