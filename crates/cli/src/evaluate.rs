@@ -29,8 +29,9 @@ pub(crate) fn pictures(
     choice: Choice,
 ) -> Result<(Vec<&ImageRecord>, usize), Failure> {
     let all: Vec<&ImageRecord> = dataset.of_split(choice.split).take(choice.most).collect();
-    let (with, without): (Vec<_>, Vec<_>) =
-        all.into_iter().partition(|image| !image.captions.is_empty());
+    let (with, without): (Vec<_>, Vec<_>) = all
+        .into_iter()
+        .partition(|image| !image.captions.is_empty());
     if with.is_empty() {
         let (name, split) = (&dataset.name, choice.split);
         return Err(Failure::data(format!(
@@ -53,8 +54,11 @@ pub(crate) fn caption(
     let row = |image: &&ImageRecord| {
         features.row(image.imgid).ok_or_else(|| {
             let (name, count) = (features.name(), features.len());
-            Failure::data(format!("picture {} has no vector: `{name}` holds {count}", image.imgid))
-                .hint("are these the features of another dataset?")
+            Failure::data(format!(
+                "picture {} has no vector: `{name}` holds {count}",
+                image.imgid
+            ))
+            .hint("are these the features of another dataset?")
         })
     };
     let rows: Vec<&[f32]> = images.iter().map(row).collect::<Result<_, _>>()?;
@@ -62,7 +66,10 @@ pub(crate) fn caption(
     let blob = |(image, written): (&&ImageRecord, captions::Written)| ImageBlob {
         imgid: Some(image.imgid.into()),
         references: Some(references(image)),
-        img_path: picture_folder.join(&image.path).to_string_lossy().into_owned(),
+        img_path: picture_folder
+            .join(&image.path)
+            .to_string_lossy()
+            .into_owned(),
         candidate: Candidate {
             text: written.text,
             logprob: written.log_prob,

@@ -206,8 +206,8 @@ mod tests {
 
     #[test]
     fn a_cause_is_printed_once_and_the_hint_last() {
-        let error = anyhow::Error::new(Failure::data("D is 3").hint("use D = 4"))
-            .context("cannot start");
+        let error =
+            anyhow::Error::new(Failure::data("D is 3").hint("use D = 4")).context("cannot start");
         assert_eq!(
             describe(&error),
             "error: cannot start\n  because: D is 3\nhint: use D = 4\n"

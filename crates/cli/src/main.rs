@@ -24,7 +24,11 @@ use clap::{CommandFactory, FromArgMatches};
 /// What follows `neuraltalk` on the command line.
 #[derive(clap::Parser)]
 #[command(name = "neuraltalk", version, about, long_about = LONG_ABOUT)]
-#[command(propagate_version = false, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    propagate_version = false,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
 #[command(after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]

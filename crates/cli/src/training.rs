@@ -24,12 +24,6 @@ pub(crate) struct Quiet {
     quiet: bool,
 }
 
-impl Quiet {
-    /// As if `--quiet` was given.
-    #[cfg(test)]
-    pub(crate) const YES: Self = Self { quiet: true };
-}
-
 /// Trains a new run in `folder`.
 pub(crate) fn run(
     options: &Options,
@@ -37,7 +31,9 @@ pub(crate) fn run(
     quiet: Quiet,
     out: &mut dyn Write,
 ) -> anyhow::Result<Exit> {
-    watch(folder, quiet, out, |sink| train::start(options, folder, sink))
+    watch(folder, quiet, out, |sink| {
+        train::start(options, folder, sink)
+    })
 }
 
 /// Goes on with the run in `folder`.
@@ -47,7 +43,9 @@ pub(crate) fn resume(
     quiet: Quiet,
     out: &mut dyn Write,
 ) -> anyhow::Result<Exit> {
-    watch(folder, quiet, out, |sink| train::resume(folder, overrides, sink))
+    watch(folder, quiet, out, |sink| {
+        train::resume(folder, overrides, sink)
+    })
 }
 
 fn watch(
@@ -90,7 +88,7 @@ struct Display<'a> {
     lines: bool,
     started: Instant,
     last_line: Instant,
-    /// Sentences since `rate_since`, for the speed.
+    /// Sentences since `started`, for the speed.
     captions: u64,
     total: u64,
     max_epochs: u64,
@@ -192,7 +190,10 @@ impl<'a> Display<'a> {
                 self.out,
                 "resumed at step {iteration} of {total_iterations}"
             )?,
-            false => writeln!(self.out, "steps   {total_iterations} in {max_epochs} epochs")?,
+            false => writeln!(
+                self.out,
+                "steps   {total_iterations} in {max_epochs} epochs"
+            )?,
         }
         self.out.flush()
     }
@@ -213,9 +214,12 @@ impl<'a> Display<'a> {
         self.bar.set_position(*iteration);
         let seconds = self.started.elapsed().as_secs_f64().max(1e-9);
         let rate = self.captions as f64 / seconds;
-        let best = self.best.map_or_else(|| "-".to_owned(), |b| format!("{b:.2}"));
+        let best = self
+            .best
+            .map_or_else(|| "-".to_owned(), |b| format!("{b:.2}"));
         if !self.bar.is_hidden() {
-            self.bar.set_prefix(format!("epoch {epoch:.1}/{}", self.max_epochs));
+            self.bar
+                .set_prefix(format!("epoch {epoch:.1}/{}", self.max_epochs));
             self.bar.set_message(format!(
                 "{rate:.0} captions/s  loss {total_cost:.3}  smooth ppl {smooth_ppl2:.2}  best {best}"
             ));
@@ -297,7 +301,7 @@ fn summary(
             writeln!(out, "done    {why}, {seconds:.1} s")?;
             match best {
                 Some(best) => {
-                    writeln!(out, "best    {best:.4}")?;
+                    writeln!(out, "best    {best:.4} on the validation split")?;
                     writeln!(out, "next    neuraltalk eval {folder}/best.safetensors")?;
                 }
                 None => writeln!(out, "next    neuraltalk inspect {folder}/last.safetensors")?,

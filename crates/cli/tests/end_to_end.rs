@@ -29,12 +29,18 @@ fn from_data_to_captions() {
     demo_data(dir);
     let checked = run_in(dir, "check-data shapes").ok();
     assert!(checked.contains("\ntraining would work\n"), "{checked}");
-    assert!(checked.contains("problems    0 errors, 0 warnings"), "{checked}");
+    assert!(
+        checked.contains("problems    0 errors, 0 warnings"),
+        "{checked}"
+    );
 
     let out = train(dir, "--run run --max-epochs 12").ok();
     assert!(out.starts_with("run     run\n"), "{out}");
     assert_eq!(out.matches(" val ppl ").count(), 12, "{out}");
-    assert!(out.ends_with("next    neuraltalk eval run/best.safetensors\n"), "{out}");
+    assert!(
+        out.ends_with("next    neuraltalk eval run/best.safetensors\n"),
+        "{out}"
+    );
 
     // The dataset is the one that the checkpoint names.
     let scores = run_in(dir, "eval run/best.safetensors --json --beam-size 3").ok();
@@ -45,7 +51,11 @@ fn from_data_to_captions() {
     let perplexity = scores["perplexity"].as_f64().unwrap();
     assert!(perplexity < 8.0, "33 words, structured sentences: {scores}");
 
-    let captions = run_in(dir, "predict run/best.safetensors --root-path shapes/new --json").ok();
+    let captions = run_in(
+        dir,
+        "predict run/best.safetensors --root-path shapes/new --json",
+    )
+    .ok();
     assert_eq!(captions.lines().count(), 12);
     let html = fs::read_to_string(dir.join("shapes/new/result.html")).unwrap();
     assert_eq!(html.matches("<img ").count(), 12);
@@ -63,7 +73,10 @@ fn from_data_to_captions() {
     assert_eq!(about["features"]["dimension"], 64);
     let words = run_in(dir, "inspect run/last.safetensors --words").ok();
     assert_eq!(words.lines().next(), Some("."));
-    assert_eq!(words.lines().count() as u64, about["vocabulary_size"].as_u64().unwrap());
+    assert_eq!(
+        words.lines().count() as u64,
+        about["vocabulary_size"].as_u64().unwrap()
+    );
 }
 
 /// Every option that was given is in the run's config, and the config alone repeats the run.
@@ -95,7 +108,10 @@ fn resuming_a_finished_run_changes_nothing() {
     train(dir, "--run run --max-epochs 2").ok();
     let before = fs::read(dir.join("run/best.safetensors")).unwrap();
     let out = run_in(dir, "resume run -q").ok();
-    assert!(out.contains("next    neuraltalk eval run/best.safetensors"), "{out}");
+    assert!(
+        out.contains("next    neuraltalk eval run/best.safetensors"),
+        "{out}"
+    );
     assert_eq!(fs::read(dir.join("run/best.safetensors")).unwrap(), before);
 }
 
@@ -104,7 +120,10 @@ fn divergence_is_exit_code_5_and_says_what_to_try() {
     let temporary = tempfile::tempdir().unwrap();
     let dir = temporary.path();
     demo_data(dir);
-    let ran = train(dir, "--run run --solver vanilla --learning-rate 1e6 --max-epochs 3 --grad-clip 0");
+    let ran = train(
+        dir,
+        "--run run --solver vanilla --learning-rate 1e6 --max-epochs 3 --grad-clip 0",
+    );
     assert_eq!(ran.code, 5, "{}", ran.all());
     assert!(ran.err.contains("diverged"), "{}", ran.all());
 }
@@ -112,12 +131,24 @@ fn divergence_is_exit_code_5_and_says_what_to_try() {
 #[test]
 fn the_demo_runs_every_step() {
     let temporary = tempfile::tempdir().unwrap();
-    let out = run_in(temporary.path(), "demo here --images 60 --epochs 2 --threads 1").ok();
+    let out = run_in(
+        temporary.path(),
+        "demo here --images 60 --epochs 2 --threads 1",
+    )
+    .ok();
     for step in ["demo-data", "check-data", "train", "eval", "predict"] {
-        assert!(out.contains(&format!("\n$ neuraltalk {step} ")), "{step}: {out}");
+        assert!(
+            out.contains(&format!("\n$ neuraltalk {step} ")),
+            "{step}: {out}"
+        );
     }
     assert!(out.contains("BLEU = "), "{out}");
-    assert!(temporary.path().join("here/shapes/new/result.html").exists());
+    assert!(
+        temporary
+            .path()
+            .join("here/shapes/new/result.html")
+            .exists()
+    );
     let again = run_in(temporary.path(), "demo here");
     assert_eq!(again.code, 2);
     assert!(again.err.contains("is not empty"), "{}", again.err);

@@ -25,7 +25,11 @@ fn wrong_command_lines_are_exit_code_2() {
     let temporary = tempfile::tempdir().unwrap();
     let dir = temporary.path();
     check("no_command", run_in(dir, "trian"), dir);
-    check("unknown_option", run_in(dir, "train data --hiden-size 3"), dir);
+    check(
+        "unknown_option",
+        run_in(dir, "train data --hiden-size 3"),
+        dir,
+    );
     check("bad_value", run_in(dir, "eval x.p --beam-size 0"), dir);
     check("cuda", run_in(dir, "eval x.p --device cuda"), dir);
     demo_data(dir);
@@ -40,7 +44,11 @@ fn wrong_command_lines_are_exit_code_2() {
 fn missing_files_are_exit_code_4() {
     let temporary = tempfile::tempdir().unwrap();
     let dir = temporary.path();
-    check("no_checkpoint", run_in(dir, "inspect nothing.safetensors"), dir);
+    check(
+        "no_checkpoint",
+        run_in(dir, "inspect nothing.safetensors"),
+        dir,
+    );
     check("no_dataset", run_in(dir, "check-data nothing"), dir);
     check("no_config", run_in(dir, "train --config nothing.toml"), dir);
 }
@@ -53,10 +61,18 @@ fn broken_files_are_exit_code_3() {
     check("not_a_checkpoint", run_in(dir, "inspect text.p"), dir);
     // A pickle that would run a command if it was believed.
     fs::write(dir.join("evil.p"), "cos\nsystem\n(S'true'\ntR.").unwrap();
-    check("hostile_checkpoint", run_in(dir, "import evil.p out.safetensors"), dir);
+    check(
+        "hostile_checkpoint",
+        run_in(dir, "import evil.p out.safetensors"),
+        dir,
+    );
     assert!(!dir.join("out.safetensors").exists());
     fs::create_dir(dir.join("set")).unwrap();
-    fs::write(dir.join("set/dataset.json"), "{\"images\": [{\"split\": 3}]}").unwrap();
+    fs::write(
+        dir.join("set/dataset.json"),
+        "{\"images\": [{\"split\": 3}]}",
+    )
+    .unwrap();
     check("broken_dataset", run_in(dir, "check-data set"), dir);
 }
 
@@ -69,7 +85,10 @@ fn features_of_another_width_are_refused() {
                 --max-epochs 1 --batch-size 50 --threads 1 -q";
     run_in(dir, line).ok();
     // feats (2, 40) single, MAT level 4.
-    let mut narrow: Vec<u8> = [10u32, 2, 40, 0, 6].iter().flat_map(|n| n.to_le_bytes()).collect();
+    let mut narrow: Vec<u8> = [10u32, 2, 40, 0, 6]
+        .iter()
+        .flat_map(|n| n.to_le_bytes())
+        .collect();
     narrow.extend(b"feats\0");
     narrow.extend((0..80).flat_map(|n| (n as f32).to_le_bytes()));
     fs::write(dir.join("narrow.mat"), narrow).unwrap();
@@ -78,10 +97,17 @@ fn features_of_another_width_are_refused() {
     let line = "check-data shapes --features narrow.mat --checkpoint run/best.safetensors";
     check("wrong_width_check", run_in(dir, line), dir);
     // Too few vectors for the pictures of the dataset.
-    let few = run_in(dir, "predict run/best.safetensors --root-path shapes/new --features shapes/vgg_feats.mat");
+    let few = run_in(
+        dir,
+        "predict run/best.safetensors --root-path shapes/new --features shapes/vgg_feats.mat",
+    );
     check("wrong_count", few, dir);
     fs::rename(dir.join("shapes"), dir.join("moved")).unwrap();
-    check("dataset_moved", run_in(dir, "eval run/best.safetensors"), dir);
+    check(
+        "dataset_moved",
+        run_in(dir, "eval run/best.safetensors"),
+        dir,
+    );
     run_in(dir, "eval run/best.safetensors --dataset moved").ok();
     let cut = fs::read(dir.join("run/best.safetensors")).unwrap();
     fs::write(dir.join("cut.safetensors"), &cut[..cut.len() - 5]).unwrap();
@@ -103,7 +129,12 @@ fn every_problem_of_a_dataset_is_listed() {
     assert_eq!(ran.code, 3, "{}", ran.all());
     let report: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(report["trainable"], false);
-    assert!(report["features_error"].as_str().unwrap().contains("vgg_feats.mat"));
+    assert!(
+        report["features_error"]
+            .as_str()
+            .unwrap()
+            .contains("vgg_feats.mat")
+    );
     assert_eq!(report["problems"].as_array().unwrap().len(), 2);
 }
 

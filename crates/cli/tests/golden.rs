@@ -38,14 +38,24 @@ fn checkpoints(oracle: &Path, variant: &str) -> Vec<std::path::PathBuf> {
 
 /// Blobs without what depends on the folder: references, caption; log probabilities by `close`.
 fn compare_blobs(found: &Value, expected: &Value, what: &str) {
-    let (found, expected) = (found["imgblobs"].as_array(), expected["imgblobs"].as_array());
+    let (found, expected) = (
+        found["imgblobs"].as_array(),
+        expected["imgblobs"].as_array(),
+    );
     let (found, expected) = (found.unwrap(), expected.unwrap());
     assert_eq!(found.len(), expected.len(), "{what}");
     for (found, expected) in found.iter().zip(expected) {
         assert_eq!(found["imgid"], expected["imgid"], "{what}");
         assert_eq!(found["references"], expected["references"], "{what}");
-        assert_eq!(found["candidate"]["text"], expected["candidate"]["text"], "{what}");
-        close(&found["candidate"]["logprob"], &expected["candidate"]["logprob"], what);
+        assert_eq!(
+            found["candidate"]["text"], expected["candidate"]["text"],
+            "{what}"
+        );
+        close(
+            &found["candidate"]["logprob"],
+            &expected["candidate"]["logprob"],
+            what,
+        );
         let name = |blob: &Value| {
             let path = blob["img_path"].as_str().unwrap();
             path.rsplit('/').next().unwrap().to_owned()
@@ -56,7 +66,9 @@ fn compare_blobs(found: &Value, expected: &Value, what: &str) {
 
 #[test]
 fn eval_is_eval_sentence_predictions() {
-    let Some(oracle) = shared("oracle") else { return };
+    let Some(oracle) = shared("oracle") else {
+        return;
+    };
     let dataset = oracle.join("data/flickr8k");
     let temporary = tempfile::tempdir().unwrap();
     for variant in VARIANTS {
@@ -104,13 +116,19 @@ fn blocks(text: &str) -> Vec<String> {
             format!("PRED: ({number:.3}) {words}")
         }
     };
-    let wanted = |line: &&str| ["image ", "GT: ", "PRED: "].iter().any(|p| line.starts_with(p));
+    let wanted = |line: &&str| {
+        ["image ", "GT: ", "PRED: "]
+            .iter()
+            .any(|p| line.starts_with(p))
+    };
     text.lines().filter(wanted).map(cut).collect()
 }
 
 #[test]
 fn eval_of_the_first_three_pictures() {
-    let Some(oracle) = shared("oracle") else { return };
+    let Some(oracle) = shared("oracle") else {
+        return;
+    };
     let temporary = tempfile::tempdir().unwrap();
     let out = run_in(
         temporary.path(),
@@ -132,28 +150,40 @@ fn eval_of_the_first_three_pictures() {
 
 #[test]
 fn perplexity_of_every_split() {
-    let Some(oracle) = shared("oracle") else { return };
+    let Some(oracle) = shared("oracle") else {
+        return;
+    };
     let expected = json(&oracle.join("nt1/eval/perplexity.json"));
     let temporary = tempfile::tempdir().unwrap();
     for variant in VARIANTS {
         for split in ["train", "val", "test"] {
             let line = format!(
                 "eval {} --dataset {} --split {split} --json",
-                oracle.join(format!("nt1/checkpoints/{variant}.p2")).display(),
+                oracle
+                    .join(format!("nt1/checkpoints/{variant}.p2"))
+                    .display(),
                 oracle.join("data/flickr8k").display()
             );
             let out = run_in(temporary.path(), &line).ok();
             let found: Value = serde_json::from_str(&out).unwrap();
             let what = format!("{variant} {split}");
-            close(&found["perplexity"], &expected[variant]["ppl2"][split], &what);
+            close(
+                &found["perplexity"],
+                &expected[variant]["ppl2"][split],
+                &what,
+            );
         }
     }
 }
 
 #[test]
 fn predict_is_predict_on_images() {
-    let Some(oracle) = shared("oracle") else { return };
-    let Some(examples) = shared("data/example_images") else { return };
+    let Some(oracle) = shared("oracle") else {
+        return;
+    };
+    let Some(examples) = shared("data/example_images") else {
+        return;
+    };
     for variant in ["lstm_tanhC1", "rnn_relu1_once1"] {
         for beam in [1, 5] {
             let temporary = tempfile::tempdir().unwrap();
@@ -166,7 +196,9 @@ fn predict_is_predict_on_images() {
                 root,
                 &format!(
                     "predict {} --root_path . -b {beam} --verbose",
-                    oracle.join(format!("nt1/checkpoints/{variant}.p2")).display()
+                    oracle
+                        .join(format!("nt1/checkpoints/{variant}.p2"))
+                        .display()
                 ),
             )
             .ok();
@@ -177,7 +209,9 @@ fn predict_is_predict_on_images() {
             assert_eq!(blocks(&out), blocks(&printed), "{what}");
             let words = |html: &str| -> Vec<String> {
                 let parts = html.split("<br>").filter(|part| part.contains(") "));
-                parts.map(|part| part.split_once(") ").unwrap().1.to_owned()).collect()
+                parts
+                    .map(|part| part.split_once(") ").unwrap().1.to_owned())
+                    .collect()
             };
             let expected = std::fs::read_to_string(golden.with_extension("result.html")).unwrap();
             let found = std::fs::read_to_string(root.join("result.html")).unwrap();
@@ -188,17 +222,27 @@ fn predict_is_predict_on_images() {
 
 #[test]
 fn multi_bleu_is_the_perl_script() {
-    let Some(folder) = shared("oracle/nt1/multibleu") else { return };
+    let Some(folder) = shared("oracle/nt1/multibleu") else {
+        return;
+    };
     let expected = json(&folder.join("expected.json"));
     for (case, expected) in expected.as_object().unwrap() {
         for (mode, flag) in [("plain", None), ("lc", Some("-lc"))] {
             let dir = folder.join(case);
             let input = std::fs::read_to_string(dir.join("output")).unwrap();
-            let words: Vec<&str> = ["multi-bleu"].into_iter().chain(flag).chain(["reference"]).collect();
+            let words: Vec<&str> = ["multi-bleu"]
+                .into_iter()
+                .chain(flag)
+                .chain(["reference"])
+                .collect();
             let ran = program::run_words(&dir, &words, &input);
             let want = &expected[mode];
             assert_eq!(ran.out, want["stdout"].as_str().unwrap(), "{case} {mode}");
-            assert_eq!(i64::from(ran.code), want["rc"].as_i64().unwrap(), "{case} {mode}");
+            assert_eq!(
+                i64::from(ran.code),
+                want["rc"].as_i64().unwrap(),
+                "{case} {mode}"
+            );
         }
     }
 }

@@ -5,8 +5,19 @@ mod program;
 use program::run_words;
 
 const COMMANDS: [&str; 13] = [
-    "demo", "check-data", "train", "resume", "eval", "predict", "inspect", "import", "export",
-    "multi-bleu", "gradcheck", "demo-data", "completions",
+    "demo",
+    "check-data",
+    "train",
+    "resume",
+    "eval",
+    "predict",
+    "inspect",
+    "import",
+    "export",
+    "multi-bleu",
+    "gradcheck",
+    "demo-data",
+    "completions",
 ];
 
 fn check(name: &str, text: &str) {
@@ -21,7 +32,10 @@ fn help_of_the_program_and_of_every_command() {
     let here = std::env::temp_dir();
     let help = run_words(&here, &["--help"], "").ok();
     for command in COMMANDS {
-        assert!(help.contains(&format!("\n  {command} ")), "{command} is not listed");
+        assert!(
+            help.contains(&format!("\n  {command} ")),
+            "{command} is not listed"
+        );
     }
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     let listed = listed.take_while(|line| !line.is_empty()).count();
@@ -42,6 +56,9 @@ fn completions_and_manual_are_written() {
     }
     let manual = run_words(&here, &["completions", "man"], "").ok();
     for command in COMMANDS {
-        assert!(manual.contains(&format!("neuraltalk-{}", command).replace('-', "\\-")), "{command}");
+        assert!(
+            manual.contains(&format!("neuraltalk-{}", command).replace('-', "\\-")),
+            "{command}"
+        );
     }
 }

@@ -42,12 +42,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     };
     // clap_complete panics if a write fails; a closed pipe must not.
     let mut text = Vec::new();
-    clap_complete::generate(
-        shell,
-        &mut crate::command_line(),
-        "neuraltalk",
-        &mut text,
-    );
+    clap_complete::generate(shell, &mut crate::command_line(), "neuraltalk", &mut text);
     out.write_all(&text)?;
     Ok(Exit::Done)
 }

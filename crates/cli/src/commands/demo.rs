@@ -66,22 +66,59 @@ fn lines(args: &Args) -> Vec<Vec<String>> {
     let best = best.to_string_lossy().into_owned();
     let threads = args.threads.to_string();
     let line = |words: &[&str]| -> Vec<String> {
-        std::iter::once(&"neuraltalk").chain(words).map(|word| word.to_string()).collect()
+        std::iter::once(&"neuraltalk")
+            .chain(words)
+            .map(|word| word.to_string())
+            .collect()
     };
     vec![
         line(&["demo-data", &data, "--images", &args.images.to_string()]),
         line(&["check-data", &data]),
         line(&[
-            "train", &data, "--run", &run, "--hidden-size", "64", "--image-encoding-size", "64",
-            "--word-encoding-size", "64", "--solver", "adam", "--learning-rate", "0.003",
-            "--drop-prob-encoder", "0.1", "--drop-prob-decoder", "0.1", "--batch-size", "50",
-            "--max-epochs", &args.epochs.to_string(), "--threads", &threads,
+            "train",
+            &data,
+            "--run",
+            &run,
+            "--hidden-size",
+            "64",
+            "--image-encoding-size",
+            "64",
+            "--word-encoding-size",
+            "64",
+            "--solver",
+            "adam",
+            "--learning-rate",
+            "0.003",
+            "--drop-prob-encoder",
+            "0.1",
+            "--drop-prob-decoder",
+            "0.1",
+            "--batch-size",
+            "50",
+            "--max-epochs",
+            &args.epochs.to_string(),
+            "--threads",
+            &threads,
         ]),
         line(&[
-            "eval", &best, "--beam-size", "3", "--threads", &threads, "--result-struct-filename",
+            "eval",
+            &best,
+            "--beam-size",
+            "3",
+            "--threads",
+            &threads,
+            "--result-struct-filename",
             &inside("result_struct.json"),
         ]),
-        line(&["predict", &best, "--root-path", &inside("shapes/new"), "--beam-size", "3",
-               "--threads", &threads]),
+        line(&[
+            "predict",
+            &best,
+            "--root-path",
+            &inside("shapes/new"),
+            "--beam-size",
+            "3",
+            "--threads",
+            &threads,
+        ]),
     ]
 }

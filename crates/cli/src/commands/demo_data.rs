@@ -36,7 +36,11 @@ const NEW_IMAGES: usize = 12;
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     make(&args.dir, args.images as usize, args.seed)?;
     let dir = args.dir.display();
-    writeln!(out, "{} pictures with 5 sentences each in {dir}", args.images)?;
+    writeln!(
+        out,
+        "{} pictures with 5 sentences each in {dir}",
+        args.images
+    )?;
     writeln!(out, "{NEW_IMAGES} pictures without sentences in {dir}/new")?;
     writeln!(out, "next: neuraltalk train {dir}")?;
     Ok(Exit::Done)

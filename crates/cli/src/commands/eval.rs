@@ -160,15 +160,24 @@ fn write_files(args: &Args, result: &ResultStruct) -> anyhow::Result<()> {
         report::bleu_files(result)?.write(folder)?;
     }
     if let Some(folder) = &args.dump_folder {
-        let paths = result.imgblobs.iter().map(|blob| PathBuf::from(&blob.img_path));
+        let paths = result
+            .imgblobs
+            .iter()
+            .map(|blob| PathBuf::from(&blob.img_path));
         report::copy_pictures(&paths.collect::<Vec<_>>(), folder)?;
     }
-    Ok(report::write_result_struct(&args.result_struct_filename, result)?)
+    Ok(report::write_result_struct(
+        &args.result_struct_filename,
+        result,
+    )?)
 }
 
 /// The command line under NeuralTalk's names; what it doesn't know comes last.
 fn params(args: &Args) -> serde_json::Map<String, serde_json::Value> {
-    let folder = args.dump_folder.as_ref().map(|f| f.to_string_lossy().into_owned());
+    let folder = args
+        .dump_folder
+        .as_ref()
+        .map(|f| f.to_string_lossy().into_owned());
     let serde_json::Value::Object(params) = json!({
         "result_struct_filename": args.result_struct_filename.to_string_lossy(),
         "beam_size": args.beam_size,

@@ -97,7 +97,11 @@ fn table(about: &Description, out: &mut dyn Write) -> anyhow::Result<()> {
     )?;
     arrays("parameters", about.parameter_count, &about.parameters, out)?;
     if !about.optimizer.is_empty() {
-        let numbers = about.optimizer.iter().map(|a| a.shape.iter().product::<usize>()).sum();
+        let numbers = about
+            .optimizer
+            .iter()
+            .map(|a| a.shape.iter().product::<usize>())
+            .sum();
         arrays("optimizer", numbers, &about.optimizer, out)?;
     }
     writeln!(out, "options")?;

@@ -12,7 +12,7 @@ mod export;
 mod gradcheck;
 mod import;
 mod inspect;
-mod multi_bleu;
+// mod multi_bleu;
 mod predict;
 mod resume;
 mod train;
@@ -33,7 +33,7 @@ pub(crate) enum Command {
     Inspect(inspect::Args),
     Import(import::Args),
     Export(export::Args),
-    MultiBleu(multi_bleu::Args),
+    // MultiBleu(multi_bleu::Args),
     Gradcheck(gradcheck::Args),
     DemoData(demo_data::Args),
     Completions(completions::Args),
@@ -52,7 +52,7 @@ impl Command {
             Self::Inspect(args) => inspect::run(args, out),
             Self::Import(args) => import::run(args, out),
             Self::Export(args) => export::run(args, out),
-            Self::MultiBleu(args) => multi_bleu::run(args, out),
+            // Self::MultiBleu(args) => multi_bleu::run(args, out),
             Self::Gradcheck(args) => gradcheck::run(args, out),
             Self::DemoData(args) => demo_data::run(args, out),
             Self::Completions(args) => completions::run(args, out),
@@ -66,10 +66,12 @@ pub(crate) fn complete(command: clap::Command) -> clap::Command {
     command
         .mut_subcommand("train", train::with_defaults)
         .mut_subcommands(|command| {
-            command.mut_args(|arg| match arg.get_long().map(|long| long.replace('-', "_")) {
-                Some(underscored) if underscored.contains('_') => arg.alias(underscored),
-                _ => arg,
-            })
+            command.mut_args(
+                |arg| match arg.get_long().map(|long| long.replace('-', "_")) {
+                    Some(underscored) if underscored.contains('_') => arg.alias(underscored),
+                    _ => arg,
+                },
+            )
         })
 }
 

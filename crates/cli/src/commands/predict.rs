@@ -96,7 +96,11 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
         writeln!(out, "writing predictions to {root}/result_struct.json...")?;
         writeln!(out, "writing html result file to {root}/result.html...")?;
     } else if !args.json {
-        writeln!(out, "written to {0}/result_struct.json and {0}/result.html", root.display())?;
+        writeln!(
+            out,
+            "written to {0}/result_struct.json and {0}/result.html",
+            root.display()
+        )?;
     }
     Ok(Exit::Done)
 }
@@ -137,7 +141,12 @@ fn tasks(path: &Path, features: &Features) -> anyhow::Result<Vec<String>> {
 
 fn print(args: &Args, result: &ResultStruct, out: &mut dyn Write) -> anyhow::Result<()> {
     let count = result.imgblobs.len();
-    let width = result.imgblobs.iter().map(|b| b.img_path.chars().count()).max().unwrap_or(0);
+    let width = result
+        .imgblobs
+        .iter()
+        .map(|b| b.img_path.chars().count())
+        .max()
+        .unwrap_or(0);
     for (n, blob) in result.imgblobs.iter().enumerate() {
         let (path, Candidate { text, logprob }) = (&blob.img_path, &blob.candidate);
         if args.verbose {

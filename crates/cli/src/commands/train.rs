@@ -51,7 +51,6 @@ pub(crate) struct Args {
 /// What was given, under the keys of [`train::Options`]; what was not is left out.
 #[derive(Debug, Default, clap::Args, Serialize)]
 #[serde(rename_all = "kebab-case")]
-#[command(next_line_help = false)]
 pub(crate) struct Flags {
     /// Folder or file with a dataset, or a name under data/
     #[arg(value_name = "DATASET")]
@@ -404,7 +403,15 @@ mod tests {
 
     #[test]
     fn only_what_was_typed_is_in_the_table() {
-        let flags = parse(&["d", "--hidden-size", "8", "--eval-max-images", "-1", "-l", "0.5"]);
+        let flags = parse(&[
+            "d",
+            "--hidden-size",
+            "8",
+            "--eval-max-images",
+            "-1",
+            "-l",
+            "0.5",
+        ]);
         let table = toml::Table::try_from(&flags).unwrap();
         assert_eq!(
             table.to_string(),

@@ -24,8 +24,7 @@ pub(super) struct FeatureMaker {
 impl FeatureMaker {
     /// Directions for all facts.
     pub(super) fn new(seed: u64) -> Self {
-        let facts =
-            COUNTS.len() + SHAPES.len() + PLACES.len() + 2 * COLOURS.len();
+        let facts = COUNTS.len() + SHAPES.len() + PLACES.len() + 2 * COLOURS.len();
         let mut random = Random::new(seed, DIRECTIONS);
         let directions = (0..facts)
             .map(|_| (0..DIMENSION).map(|_| normal(&mut random)).collect())
@@ -62,7 +61,13 @@ impl FeatureMaker {
         /// Little endian, single precision, full matrix.
         const TYPE: u32 = 10;
         let mut bytes = Vec::with_capacity(26 + 4 * DIMENSION * scenes.len());
-        let header = [TYPE, DIMENSION as u32, scenes.len() as u32, 0, NAME.len() as u32];
+        let header = [
+            TYPE,
+            DIMENSION as u32,
+            scenes.len() as u32,
+            0,
+            NAME.len() as u32,
+        ];
         header.iter().for_each(|n| bytes.extend(n.to_le_bytes()));
         bytes.extend(NAME);
         for (imgid, scene) in scenes.iter().enumerate() {
@@ -91,9 +96,8 @@ mod tests {
         let scene = Scene::draw(&mut random);
         let mut other = scene;
         other.count = (scene.count + 1) % 3;
-        let distance = |a: &[f32], b: &[f32]| -> f32 {
-            a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
-        };
+        let distance =
+            |a: &[f32], b: &[f32]| -> f32 { a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum() };
         let (a, b, c) = (
             maker.vector(&scene, 100),
             maker.vector(&scene, 101),

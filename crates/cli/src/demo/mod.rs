@@ -41,16 +41,24 @@ pub(crate) fn write(dir: &Path, size: Size, seed: u64) -> anyhow::Result<()> {
     let mut random = Random::new(seed, SCENES);
     let scenes: Vec<Scene> = (0..size.images).map(|_| Scene::draw(&mut random)).collect();
     let names = write_pictures(&pictures, &scenes)?;
-    write_file(&dir.join("dataset.json"), dataset(&scenes, &names).to_string())?;
+    write_file(
+        &dir.join("dataset.json"),
+        dataset(&scenes, &names).to_string(),
+    )?;
     write_file(&dir.join("vgg_feats.mat"), maker.mat_file(&scenes, SCENES))?;
 
     let new = dir.join("new");
     let mut random = Random::new(seed, NEW_SCENES);
-    let scenes: Vec<Scene> = (0..size.new_images).map(|_| Scene::draw(&mut random)).collect();
+    let scenes: Vec<Scene> = (0..size.new_images)
+        .map(|_| Scene::draw(&mut random))
+        .collect();
     let names = write_pictures(&new, &scenes)?;
     let tasks: String = names.iter().map(|name| format!("{name}\n")).collect();
     write_file(&new.join("tasks.txt"), tasks)?;
-    write_file(&new.join("vgg_feats.mat"), maker.mat_file(&scenes, NEW_SCENES))
+    write_file(
+        &new.join("vgg_feats.mat"),
+        maker.mat_file(&scenes, NEW_SCENES),
+    )
 }
 
 /// One PNG each; returns their file names.
