@@ -7,14 +7,38 @@
 //! A run is a folder: `config.toml` (all options), `events.jsonl` ([`Event`]s), `last.safetensors`
 //! and `best.safetensors`, `status/<host>_status.json` in NeuralTalk's schema.
 
+mod captions;
+mod clock;
 mod error;
 mod event;
+mod folder;
+mod history;
+mod job;
 mod options;
+mod progress;
+mod recorder;
+mod run;
+mod scores;
+mod snapshot;
+mod solver;
+mod status;
+mod step;
+mod tensorboard;
+mod validation;
 
 use std::path::{Path, PathBuf};
 
 pub use error::TrainError;
 pub use event::{Control, Event, Kind, Outcome, Reason, SampleCaption};
+pub use step::{Cost, Pass, Trainer};
+pub use validation::{Perplexity, perplexity};
+
+use folder::RunFolder;
+use job::Job;
+use progress::Progress;
+use recorder::Recorder;
+use run::Run;
+
 pub use options::{BatchBy, Generator, Options, Sampling, ScheduleKind, Select, Solver};
 
 /// Who is told of every [`Event`].
@@ -43,13 +67,17 @@ pub fn default_run_folder(options: &Options) -> PathBuf {
         .expect("a free number")
 }
 
-/// Trains a new run in `run`, which must be empty or not exist.
+/// Trains a new run in `run`, which must not hold a run yet.
 ///
 /// # Errors
 /// Bad options or data, a folder in use, a disk that refuses.
 pub fn start(options: &Options, run: &Path, sink: Sink) -> Result<Outcome, TrainError> {
-    let _ = (options, run, sink);
-    todo!("the loop follows")
+    options.validate()?;
+    let mut options = options.clone();
+    make_absolute(&mut options)?;
+    let (job, trainer) = fresh(options)?;
+    let folder = RunFolder::create(run, &job.options)?;
+    begin(job, folder, trainer, sink)
 }
 
 /// Goes on with a run exactly where its `last` checkpoint was saved (from the beginning if there
@@ -58,6 +86,73 @@ pub fn start(options: &Options, run: &Path, sink: Sink) -> Result<Outcome, Train
 /// # Errors
 /// No run in the folder, or as [`start`].
 pub fn resume(run: &Path, overrides: &Overrides, sink: Sink) -> Result<Outcome, TrainError> {
-    let _ = (run, overrides, sink);
-    todo!("the loop follows")
+    let (folder, mut options) = RunFolder::open(run)?;
+    options.dataset = overrides.dataset.clone().unwrap_or(options.dataset);
+    options.features = overrides.features.clone().or(options.features);
+    options.threads = overrides.threads.unwrap_or(options.threads);
+    options.validate()?;
+    let last = folder.checkpoint(&options, Kind::Last);
+    if !last.try_exists().map_err(TrainError::read(&last))? {
+        let (job, trainer) = fresh(options)?;
+        return begin(job, folder, trainer, sink);
+    }
+    let checkpoint = checkpoint::load(&last)?;
+    let job = Job::open(options, Some((&checkpoint, &last)))?;
+    let (trainer, progress) = snapshot::restore(&job, &checkpoint, &last)?;
+    drop(checkpoint);
+    let recorder = Recorder::open(&folder, &job, progress.iteration, sink)?;
+    let run = Run {
+        job,
+        folder,
+        recorder,
+        trainer,
+        progress,
+        due: Vec::new(),
+    };
+    run.train(true)
+}
+
+/// A job at its first step, from `init-model-from` or from random weights.
+fn fresh(options: Options) -> Result<(Job, Trainer), TrainError> {
+    let Some(path) = options.init_model_from.clone() else {
+        let job = Job::open(options, None)?;
+        let trainer = job.trainer(job.new_decoder());
+        return Ok((job, trainer));
+    };
+    let checkpoint = checkpoint::load_any(&path)?;
+    let job = Job::open(options, Some((&checkpoint, &path)))?;
+    let trainer = job.trainer(snapshot::decoder(&checkpoint, &path, &job.device)?);
+    Ok((job, trainer))
+}
+
+fn begin(job: Job, folder: RunFolder, trainer: Trainer, sink: Sink) -> Result<Outcome, TrainError> {
+    let recorder = Recorder::open(&folder, &job, 0, sink)?;
+    let run = Run {
+        job,
+        folder,
+        recorder,
+        trainer,
+        progress: Progress::default(),
+        due: Vec::new(),
+    };
+    run.train(false)
+}
+
+/// So that a run can be resumed from another working folder.
+fn make_absolute(options: &mut Options) -> Result<(), TrainError> {
+    let absolute = |path: &Path| std::path::absolute(path).map_err(TrainError::read(path));
+    let dataset = absolute(&job::dataset_path(&options.dataset))?;
+    options.dataset = dataset.to_string_lossy().into_owned();
+    for path in [
+        &mut options.features,
+        &mut options.init_model_from,
+        &mut options.checkpoint_output_directory,
+        &mut options.worker_status_output_directory,
+    ]
+    .into_iter()
+    .flatten()
+    {
+        *path = absolute(path)?;
+    }
+    Ok(())
 }

@@ -1,0 +1,148 @@
+//! A run's folder: which file is where, and that only one process trains in it.
+//!
+//! Not here: what the files hold. `config.toml` is what makes a folder a run; it is written in one
+//! piece before anything else.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use checkpoint::LocalDisk;
+
+use crate::TrainError;
+use crate::event::Kind;
+use crate::options::Options;
+
+/// A run's folder, locked for this process as long as this lives; a killed process leaves no lock.
+#[derive(Debug)]
+pub(crate) struct RunFolder {
+    root: PathBuf,
+    _lock: File,
+}
+
+impl RunFolder {
+    /// A new run's folder with its `config.toml`.
+    pub(crate) fn create(root: &Path, options: &Options) -> Result<Self, TrainError> {
+        fs::create_dir_all(root).map_err(TrainError::write(root))?;
+        let folder = Self {
+            root: root.to_owned(),
+            _lock: lock(root)?,
+        };
+        let config = folder.config();
+        if config.try_exists().map_err(TrainError::read(&config))? {
+            return Err(TrainError::RunExists { run: root.into() });
+        }
+        replace(&config, options.to_toml().as_bytes())?;
+        Ok(folder)
+    }
+
+    /// The folder of a run that was started before, with its options.
+    pub(crate) fn open(root: &Path) -> Result<(Self, Options), TrainError> {
+        let config = root.join("config.toml");
+        if !config.try_exists().map_err(TrainError::read(&config))? {
+            return Err(TrainError::NoRun { run: root.into() });
+        }
+        let folder = Self {
+            root: root.to_owned(),
+            _lock: lock(root)?,
+        };
+        let options = Options::load(&config)?;
+        Ok((folder, options))
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn config(&self) -> PathBuf {
+        self.root.join("config.toml")
+    }
+
+    pub(crate) fn events(&self) -> PathBuf {
+        self.root.join("events.jsonl")
+    }
+
+    pub(crate) fn tensorboard(&self) -> PathBuf {
+        self.root.join("tensorboard")
+    }
+
+    /// `status/<host>_status.json`, or in NeuralTalk's `worker_status_output_directory`.
+    pub(crate) fn status(&self, options: &Options, host: &str) -> PathBuf {
+        let folder = match &options.worker_status_output_directory {
+            Some(folder) => folder.clone(),
+            None => self.root.join("status"),
+        };
+        folder.join(format!("{host}_status.json"))
+    }
+
+    /// `last.safetensors`, `best.safetensors`; in a folder that runs may share, the run's name
+    /// goes before.
+    pub(crate) fn checkpoint(&self, options: &Options, kind: Kind) -> PathBuf {
+        let file = match kind {
+            Kind::Last => "last.safetensors",
+            Kind::Best => "best.safetensors",
+        };
+        match (&options.checkpoint_output_directory, self.root.file_name()) {
+            (None, _) => self.root.join(file),
+            (Some(folder), None) => folder.join(file),
+            (Some(folder), Some(run)) => folder.join(format!("{}-{file}", run.to_string_lossy())),
+        }
+    }
+}
+
+fn lock(root: &Path) -> Result<File, TrainError> {
+    let path = root.join(".lock");
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(TrainError::write(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(TrainError::Locked { run: root.into() }),
+        // A file system without locks must not make training impossible.
+        Err(TryLockError::Error(e)) if e.kind() == std::io::ErrorKind::Unsupported => Ok(file),
+        Err(TryLockError::Error(e)) => Err(TrainError::write(&path)(e)),
+    }
+}
+
+/// Replaces a file in one piece, creating its folder where needed.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(TrainError::write(folder))?;
+    }
+    checkpoint::replace(&mut LocalDisk, path, |out: &mut dyn Write| {
+        out.write_all(bytes)
+    })
+    .map_err(TrainError::write(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_process_at_a_time_and_no_run_twice() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("a/run");
+        let options = Options::default();
+        assert!(matches!(
+            RunFolder::open(&root),
+            Err(TrainError::NoRun { .. })
+        ));
+        let held = RunFolder::create(&root, &options).expect("created");
+        assert!(matches!(
+            RunFolder::open(&root),
+            Err(TrainError::Locked { .. })
+        ));
+        assert!(matches!(
+            RunFolder::create(&root, &options),
+            Err(TrainError::Locked { .. })
+        ));
+        drop(held);
+        let again = RunFolder::create(&root, &options).expect_err("a run is there");
+        assert!(matches!(again, TrainError::RunExists { .. }), "{again}");
+        assert_eq!(RunFolder::open(&root).expect("a run").1, options);
+    }
+}

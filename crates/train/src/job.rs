@@ -1,0 +1,217 @@
+//! What a run works on: data, vocabulary, decoder, opened from its options.
+//!
+//! Everything that can be wrong with the data is found here, before a folder is made or a step
+//! taken. Not here: the loop (`run.rs`).
+
+use std::path::{Path, PathBuf};
+
+use checkpoint::Checkpoint;
+use data::{Dataset, Encoded, Features, ImageRecord, Sampler, Split, Vocabulary};
+use models::Decoder;
+use tensor::Device;
+
+use crate::TrainError;
+use crate::options::{BatchBy, Options, Sampling};
+use crate::progress::Plan;
+use crate::snapshot;
+use crate::step::Trainer;
+
+/// A run's data and options.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// With sizes as they are really used.
+    pub(crate) options: Options,
+    /// The dataset's name.
+    pub(crate) dataset: String,
+    pub(crate) features: Features,
+    pub(crate) vocabulary: Vocabulary,
+    pub(crate) word_counts: Option<Vec<u64>>,
+    pub(crate) train: Encoded,
+    /// Pictures of the validation split, in the dataset's order, that evaluations use.
+    pub(crate) val: Encoded,
+    /// The same pictures with their texts.
+    pub(crate) val_records: Vec<ImageRecord>,
+    pub(crate) sampler: Sampler,
+    pub(crate) device: Device,
+    /// What a user should know before training.
+    pub(crate) notes: Vec<String>,
+    plan: Plan,
+}
+
+impl Job {
+    /// Opens the data; `from` (a checkpoint and its file) decides vocabulary and sizes if given.
+    pub(crate) fn open(
+        mut options: Options,
+        from: Option<(&Checkpoint, &Path)>,
+    ) -> Result<Self, TrainError> {
+        let path = dataset_path(&options.dataset);
+        let mut dataset = Dataset::open(&path)?;
+        if options.restval_as_train {
+            dataset.restval_as_train();
+        }
+        let features = Features::open(options.features.clone().unwrap_or_else(|| {
+            let folder = if path.is_dir() {
+                Some(path.as_path())
+            } else {
+                path.parent()
+            };
+            folder.unwrap_or(Path::new("")).join("vgg_feats.mat")
+        }))?;
+        check_columns(&dataset, &features)?;
+
+        let mut notes = Vec::new();
+        let (vocabulary, word_counts) = match from {
+            Some((checkpoint, file)) => {
+                let changes = options.adopt(&checkpoint.decoder);
+                if !changes.is_empty() {
+                    let changes = changes.join(", ");
+                    notes.push(format!("as in `{}`: {changes}", file.display()));
+                }
+                check_width(checkpoint, file, &features)?;
+                let words = Vocabulary::from_words(checkpoint.words.clone())
+                    .map_err(|e| snapshot::mismatch(file, e.to_string()))?;
+                (words, checkpoint.word_counts.clone())
+            }
+            None => count_words(&dataset, &options)?,
+        };
+        let train = Encoded::new(&dataset, &vocabulary, &[Split::Train]);
+        let mut val = Encoded::new(&dataset, &vocabulary, &[Split::Val]);
+        let limit = usize::try_from(options.eval_max_images).unwrap_or(usize::MAX);
+        val.images.truncate(limit);
+        if val.sentences() == 0 {
+            return Err(no_sentences(&dataset, Split::Val));
+        }
+        let sampling = match (options.sampling, options.batch_by) {
+            (Sampling::Neuraltalk, _) => data::Sampling::Neuraltalk {
+                batch_size: options.batch_size,
+            },
+            (Sampling::Epochs, BatchBy::Sentences) => data::Sampling::Sentences {
+                batch_size: options.batch_size,
+            },
+            (Sampling::Epochs, BatchBy::Pictures) => data::Sampling::Pictures {
+                pictures: options.pictures_per_batch,
+            },
+        };
+        let sampler = Sampler::new(&train.sentence_counts(), sampling, options.seed)
+            .map_err(|_| no_sentences(&dataset, Split::Train))?;
+        let plan = Plan::new(&options, sampler.batches_per_epoch());
+        Ok(Self {
+            device: Device::cpu(options.threads),
+            val_records: dataset.of_split(Split::Val).take(limit).cloned().collect(),
+            dataset: dataset.name,
+            options,
+            features,
+            vocabulary,
+            word_counts,
+            train,
+            val,
+            sampler,
+            notes,
+            plan,
+        })
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// A fresh decoder.
+    pub(crate) fn new_decoder(&self) -> Decoder {
+        let config = self
+            .options
+            .decoder(self.features.dimension(), self.vocabulary.len());
+        let bias = self
+            .vocabulary
+            .initial_bias()
+            .unwrap_or_else(|| vec![0.0; self.vocabulary.len()]);
+        Decoder::new(config, &bias, self.options.seed, &self.device)
+    }
+
+    /// A trainer with all running averages at 0.
+    pub(crate) fn trainer(&self, decoder: Decoder) -> Trainer {
+        let options = &self.options;
+        Trainer::new(decoder, options.optimizer(), options.clip(), options.regc)
+    }
+}
+
+/// The path as given if there is something; else, as in NeuralTalk, a name under `data/`.
+pub(crate) fn dataset_path(name: &str) -> PathBuf {
+    let (given, under_data) = (PathBuf::from(name), Path::new("data").join(name));
+    if !given.exists() && under_data.exists() {
+        under_data
+    } else {
+        given
+    }
+}
+
+fn count_words(
+    dataset: &Dataset,
+    options: &Options,
+) -> Result<(Vocabulary, Option<Vec<u64>>), TrainError> {
+    let captions = dataset.captions(Split::Train).map(|(_, c)| &c.tokens);
+    let vocabulary = Vocabulary::from_captions(captions, options.word_count_threshold);
+    if vocabulary.len() < 2 {
+        let problem = format!(
+            "no word that is seen at least {} times (word-count-threshold)",
+            options.word_count_threshold
+        );
+        return Err(split_error(dataset, Split::Train, problem));
+    }
+    let counts = (0..vocabulary.len() as u32)
+        .map(|id| vocabulary.count(id))
+        .collect();
+    Ok((vocabulary, counts))
+}
+
+/// Refuses features without a vector for every picture that has sentences to learn or evaluate.
+fn check_columns(dataset: &Dataset, features: &Features) -> Result<(), TrainError> {
+    let used = dataset.images.iter().filter(|image| {
+        matches!(image.split, Split::Train | Split::Val) && !image.captions.is_empty()
+    });
+    let missing: Vec<u32> = used
+        .map(|image| image.imgid)
+        .filter(|&imgid| features.row(imgid).is_none())
+        .collect();
+    let Some(largest) = missing.iter().max() else {
+        return Ok(());
+    };
+    Err(TrainError::Features {
+        features: features.name().to_owned(),
+        what: format!("dataset `{}`", dataset.name),
+        expected: format!("{} for imgid 0 to {largest}", u64::from(*largest) + 1),
+        found: format!(
+            "{} columns, so {} pictures have none",
+            features.len(),
+            missing.len()
+        ),
+    })
+}
+
+fn check_width(
+    checkpoint: &Checkpoint,
+    file: &Path,
+    features: &Features,
+) -> Result<(), TrainError> {
+    let (expected, found) = (checkpoint.features.dimension, features.dimension());
+    if expected == found {
+        return Ok(());
+    }
+    Err(TrainError::Features {
+        features: features.name().to_owned(),
+        what: format!("checkpoint `{}`", file.display()),
+        expected: format!("{expected} as in `{}`", checkpoint.features.name),
+        found: format!("{found} numbers a picture"),
+    })
+}
+
+fn no_sentences(dataset: &Dataset, split: Split) -> TrainError {
+    split_error(dataset, split, "no picture with a sentence".into())
+}
+
+fn split_error(dataset: &Dataset, split: Split, problem: String) -> TrainError {
+    TrainError::Split {
+        dataset: dataset.name.clone(),
+        split,
+        problem,
+    }
+}

@@ -1,0 +1,133 @@
+//! One training step: cost and gradients of a batch, then the update.
+//!
+//! Here: the two halves, so that the loop can look at the cost before the weights move, in f32 for
+//! training and f64 for checks. Not here: which batch, the learning rate, divergence (`run.rs`).
+//!
+//! Source: `RNNGenCost` and `Solver.step` of NeuralTalk. cost = (Σ -ln(1e-20 + p) + 0.5 regc Σ w²) / B;
+//! gradients likewise, then clipped, then the solver.
+
+use data::Batch;
+use models::{Decoder, Sentences};
+use nn::{Clip, Dropout, Optimizer, OptimizerConfig};
+use tensor::{Element, Tensor, update};
+
+/// A decoder that learns.
+#[derive(Debug, Clone)]
+pub struct Trainer<T: Element = f32> {
+    /// The decoder.
+    pub decoder: Decoder<T>,
+    /// Its optimizer, with the running averages.
+    pub optimizer: Optimizer<T>,
+    /// Limits on the gradient.
+    pub clip: Clip,
+    /// Weight of 0.5 Σ w² in the cost.
+    pub regc: f64,
+}
+
+/// Cost of a batch before the update.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cost {
+    /// Mean over the sentences of -ln p.
+    pub loss: f64,
+    /// L2 penalty, over the number of sentences too.
+    pub regularization: f64,
+    /// Perplexity of the batch, base 2, over all words with END.
+    pub ppl2: f64,
+}
+
+impl Cost {
+    /// What is minimised.
+    pub fn total(&self) -> f64 {
+        self.loss + self.regularization
+    }
+}
+
+/// Cost of a batch with its gradients.
+#[derive(Debug)]
+pub struct Pass<T: Element = f32> {
+    /// The cost.
+    pub cost: Cost,
+    gradients: Vec<Tensor<T>>,
+    sentences: usize,
+}
+
+impl<T: Element> Trainer<T> {
+    /// A trainer whose running averages are 0.
+    pub fn new(decoder: Decoder<T>, config: OptimizerConfig, clip: Clip, regc: f64) -> Self {
+        let optimizer = Optimizer::new(config, decoder.parameters());
+        Self {
+            decoder,
+            optimizer,
+            clip,
+            regc,
+        }
+    }
+
+    /// Cost and gradients of a batch at the present weights.
+    ///
+    /// # Panics
+    /// If the batch is empty or its features have another width than the decoder's.
+    pub fn pass(&self, batch: &Batch, dropout: &Dropout<T>) -> Pass<T> {
+        let sentences = batch.sentences.len();
+        assert!(sentences > 0, "a batch has sentences");
+        let packed = batch.packed();
+        let found = self.decoder.loss(
+            &borrow(batch, &packed, self.decoder.device()),
+            dropout,
+            true,
+        );
+        let penalty = if self.regc == 0.0 {
+            0.0
+        } else {
+            let weights = self.decoder.parameters().iter();
+            let squares: f64 = weights
+                .filter(|p| p.regularized)
+                .map(|p| update::squared_sum(&p.value))
+                .sum();
+            0.5 * self.regc * squares
+        };
+        let size = sentences as f64;
+        Pass {
+            cost: Cost {
+                loss: found.total / size,
+                regularization: penalty / size,
+                ppl2: ppl2(found.total, packed.rows()),
+            },
+            gradients: found.gradients,
+            sentences,
+        }
+    }
+
+    /// Moves the weights; returns the gradient's norm where the norm is clipped.
+    pub fn update(&mut self, pass: &Pass<T>, learning_rate: f64) -> Option<f64> {
+        self.optimizer.step(
+            self.decoder.parameters_mut(),
+            &pass.gradients,
+            learning_rate,
+            1.0 / pass.sentences as f64,
+            self.regc,
+            self.clip,
+        )
+    }
+}
+
+/// A batch as the models take it.
+pub(crate) fn borrow<'a, T: Element>(
+    batch: &'a Batch,
+    packed: &'a data::Packed,
+    device: &tensor::Device,
+) -> Sentences<'a, T> {
+    let shape = [batch.images(), batch.dimension];
+    Sentences {
+        features: Tensor::from_values(device, &shape, &batch.features),
+        image_of: &batch.image_of,
+        live: &packed.live,
+        inputs: &packed.inputs,
+        targets: &packed.targets,
+    }
+}
+
+/// 2 to the mean of -log2 p, from Σ -ln p.
+pub(crate) fn ppl2(total: f64, words: usize) -> f64 {
+    (total / std::f64::consts::LN_2 / words as f64).exp2()
+}
