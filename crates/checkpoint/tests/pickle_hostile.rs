@@ -349,6 +349,28 @@ fn stack_opcodes_do_what_they_say() {
     assert_eq!(as_u64(b"L18446744073709551615L\n."), Some(u64::MAX));
     assert_eq!(as_u64(b"L18446744073709551616L\n."), None);
     assert_eq!(as_u64(b"J\xff\xff\xff\xff."), None);
+    // numpy integers: byte order, sign and width.
+    for (name, order, bytes, want) in [
+        ("i2", '>', "\\xff\\xfe", Some(-2)),
+        ("i2", '<', "\\xfe\\xff", Some(-2)),
+        ("u2", '>', "\\x01\\x00", Some(256)),
+        (
+            "i8",
+            '>',
+            "\\x00\\x00\\x00\\x00\\x00\\x00\\x01\\x02",
+            Some(258),
+        ),
+        ("u8", '<', "\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff", None),
+        ("b1", '|', "\\x01", Some(1)),
+        ("f4", '<', "\\x00\\x00\\x80?", None),
+    ] {
+        let file = format!(
+            "cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(S'{name}'\nI0\nI1\ntR\
+             (I3\nS'{order}'\nNNNI-1\nI-1\nI0\ntbS'{bytes}'\ntR."
+        );
+        let pickle = Pickle::parse(file.as_bytes()).expect(&file);
+        assert_eq!(pickle.root().as_i64(), want, "{file}");
+    }
     // A value below a MARK is out of reach.
     assert!(parse(b"N(0.").is_ok());
     assert!(problem(b"](Na0.").contains("APPEND needs a value"));

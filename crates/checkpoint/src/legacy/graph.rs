@@ -22,18 +22,15 @@ pub(super) fn check(nodes: &[Node<'_>], made_at: &[usize], root: Id) -> Result<(
         match height[at] {
             NEW => {
                 height[at] = OPEN;
-                let mut cycle = false;
-                nodes[at].children(|child| match height[child as usize] {
-                    NEW => stack.push(child),
-                    OPEN => cycle = true,
-                    _ => {}
+                nodes[at].children(|child| {
+                    if height[child as usize] == NEW {
+                        stack.push(child);
+                    }
                 });
-                if cycle {
-                    return Err(error(made_at[at], PickleProblem::Cycle));
-                }
             }
             OPEN => {
                 stack.pop();
+                // What is still open now lies between the root and this value.
                 let mut tallest = 0;
                 let mut cycle = false;
                 nodes[at].children(|child| match height[child as usize] {
