@@ -254,3 +254,136 @@ pub(super) fn chunks(chosen: &[Match]) -> usize {
     });
     breaks.count() + usize::from(!chosen.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::matches::{PARAPHRASE, STEM, Span};
+    use super::*;
+
+    fn m(reference: (usize, usize), candidate: (usize, usize), module: usize) -> Match {
+        let span = |(start, length)| Span { start, length };
+        Match {
+            reference: span(reference),
+            candidate: span(candidate),
+            module,
+        }
+    }
+
+    fn word(reference: usize, candidate: usize) -> Match {
+        m((reference, 1), (candidate, 1), EXACT)
+    }
+
+    /// Words covered and chunks of every possible choice; the best by the paper's order.
+    fn exhaustive(matches: &[Match], fixed: &[usize]) -> (usize, usize) {
+        let mut best = (0, usize::MAX);
+        for choice in 0_u32..1 << matches.len() {
+            let is_chosen = |i: usize| choice >> i & 1 == 1;
+            let chosen: Vec<_> = (0..matches.len())
+                .filter(|&i| is_chosen(i))
+                .map(|i| matches[i])
+                .collect();
+            let overlap = |a: Span, b: Span| a.start < b.end() && b.start < a.end();
+            let clash = chosen.iter().enumerate().any(|(i, a)| {
+                chosen[..i]
+                    .iter()
+                    .any(|b| overlap(a.reference, b.reference) || overlap(a.candidate, b.candidate))
+            });
+            if clash || !fixed.iter().all(|&i| is_chosen(i)) {
+                continue;
+            }
+            let covered = covered(&chosen);
+            let chunks = chunks(&chosen);
+            if best.0 < covered || (best.0 == covered && chunks < best.1) {
+                best = (covered, chunks);
+            }
+        }
+        best
+    }
+
+    fn covered(chosen: &[Match]) -> usize {
+        let both = |m: &Match| {
+            weighted(m.reference.length, m.module) + weighted(m.candidate.length, m.module)
+        };
+        chosen.iter().map(both).sum()
+    }
+
+    fn some_matches(words: usize, most: usize) -> impl Strategy<Value = Vec<Match>> {
+        let span = move || {
+            (0..words, 1..3_usize)
+                .prop_map(move |(start, length)| (start, length.min(words - start)))
+        };
+        let any = (span(), span(), 0..4_usize).prop_map(|(r, c, module)| match module {
+            PARAPHRASE => m(r, c, module),
+            module => m((r.0, 1), (c.0, 1), module),
+        });
+        prop::collection::vec(any, 0..most).prop_map(|mut matches| {
+            matches.sort_by_key(|m| m.reference.start);
+            matches
+        })
+    }
+
+    proptest! {
+        /// At most 5 matches make fewer alignments than the beam holds.
+        #[test]
+        fn a_wide_enough_beam_is_exhaustive_search(matches in some_matches(6, 6)) {
+            let chosen = align(6, 6, &matches);
+            let fixed: Vec<_> =
+                without_rival(6, 6, &matches, &starts(6, &matches)).into_iter().flatten().collect();
+            prop_assert_eq!((covered(&chosen), chunks(&chosen)), exhaustive(&matches, &fixed));
+        }
+
+        #[test]
+        fn long_sentences_are_aligned_as_short_ones(matches in some_matches(12, 60)) {
+            prop_assert_eq!(search::<u64>(12, 12, &matches), search::<Vec<bool>>(12, 12, &matches));
+        }
+
+        #[test]
+        fn each_word_is_used_once(matches in some_matches(8, 40)) {
+            let (mut reference, mut candidate) = ([0; 8], [0; 8]);
+            for m in align(8, 8, &matches) {
+                reference[m.reference.range()].iter_mut().for_each(|n| *n += 1);
+                candidate[m.candidate.range()].iter_mut().for_each(|n| *n += 1);
+            }
+            prop_assert!(reference.iter().chain(&candidate).all(|&n| n <= 1));
+        }
+    }
+
+    #[test]
+    fn more_words_win_then_fewer_chunks() {
+        // "a b" against "a x a b": the second a makes one chunk.
+        let one_chunk = align(4, 2, &[word(0, 0), word(0, 2), word(1, 3)]);
+        assert_eq!(one_chunk, [word(0, 2), word(1, 3)]);
+        assert_eq!(chunks(&one_chunk), 1);
+        // An exact word counts twice, a stem match not at all.
+        let stem = m((0, 1), (0, 1), STEM);
+        assert_eq!(align(1, 1, &[stem, word(0, 0)]), [word(0, 0)]);
+    }
+
+    /// Two reference words for one candidate word. METEOR adds a match's distance to the alignments without it, so
+    /// that the farther match wins; of equals the one whose last chunk is still open comes first.
+    #[test]
+    fn distance_counts_against_the_alignments_without_the_match() {
+        assert_eq!(align(4, 4, &[word(0, 3), word(3, 3)]), [word(0, 3)]);
+        assert_eq!(align(4, 4, &[word(0, 0), word(3, 0)]), [word(3, 0)]);
+    }
+
+    #[test]
+    fn a_match_without_rival_stays_even_where_it_costs_chunks() {
+        let matches = [word(0, 0), word(1, 3), word(2, 1)];
+        assert_eq!(align(4, 3, &matches), matches);
+        assert_eq!(chunks(&matches), 3);
+        assert_eq!(align(0, 0, &[]), []);
+        assert_eq!(chunks(&[]), 0);
+    }
+
+    /// 64 and 65 words take different ways.
+    #[test]
+    fn sentences_of_any_length() {
+        for words in [63, 64, 65, 200] {
+            let matches: Vec<_> = (0..words).map(|i| word(i, i)).collect();
+            assert_eq!(align(words, words, &matches), matches, "{words}");
+        }
+    }
+}

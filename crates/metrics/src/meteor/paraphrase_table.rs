@@ -190,3 +190,165 @@ impl<E: Entries> Lines<'_, E> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::{Compression, write::GzEncoder};
+
+    use super::*;
+
+    /// Everything that comes, but nothing for phrases that start with `-`.
+    #[derive(Default)]
+    struct Log(Vec<String>);
+
+    impl Entries for Log {
+        fn phrase(&mut self, phrase: &[u8]) -> bool {
+            self.0.push(format!("{}:", String::from_utf8_lossy(phrase)));
+            phrase[0] != b'-'
+        }
+
+        fn paraphrase(&mut self, phrase: &[u8]) {
+            self.0.push(String::from_utf8_lossy(phrase).into_owned());
+        }
+    }
+
+    fn packed(text: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(text).expect("memory");
+        encoder.finish().expect("memory")
+    }
+
+    fn read(packed: &[u8]) -> Result<Vec<String>, MeteorError> {
+        let mut file = tempfile::NamedTempFile::new().expect("file");
+        file.write_all(packed).expect("file");
+        let mut log = Log::default();
+        Unpacking::start(file.path())?.read(&mut log)?;
+        Ok(log.0)
+    }
+
+    fn said(packed: &[u8]) -> String {
+        let error = read(packed).expect_err("damaged");
+        assert!(error.hint().is_some());
+        let text = error.to_string();
+        // The temporary name is another one each time.
+        match text.split_once("` ") {
+            Some((_, rest)) => rest.to_owned(),
+            None => text,
+        }
+    }
+
+    #[test]
+    fn entries_of_one_phrase_stand_together() {
+        let text = b"0.5\na b\nc\n.1\na b\nd e\n1e-3\n-x\ny\n0.2\n-x\nz\n0.1\na b\nf";
+        assert_eq!(
+            read(&packed(text)).expect("valid"),
+            ["a b:", "c", "d e", "-x:", "a b:", "f"]
+        );
+        assert_eq!(read(&packed(b"")).expect("valid"), [""; 0]);
+    }
+
+    /// Longer than the pieces that travel between the threads, with cuts everywhere.
+    #[test]
+    fn pieces_are_joined() {
+        let entries: Vec<_> = (0..40_000)
+            .map(|i| (format!("from {i}"), format!("to {}", i * 7)))
+            .collect();
+        let text: String = entries
+            .iter()
+            .map(|(from, to)| format!("0.125\n{from}\n{to}\n"))
+            .collect();
+        assert!(PIECE < text.len());
+        let wanted: Vec<_> = entries
+            .iter()
+            .flat_map(|(from, to)| [format!("{from}:"), to.clone()])
+            .collect();
+        assert_eq!(read(&packed(text.as_bytes())).expect("valid"), wanted);
+        // gzip files may be joined.
+        let (first, second) = text.split_at(text.len() / 2);
+        let joined = [packed(first.as_bytes()), packed(second.as_bytes())].concat();
+        assert_eq!(read(&joined).expect("valid"), wanted);
+    }
+
+    #[test]
+    fn every_prefix_of_a_table_is_refused() {
+        let packed = packed("0.5\na b\nc d\n".repeat(20).as_bytes());
+        for length in 0..packed.len() {
+            let error = read(&packed[..length]).expect_err("cut off");
+            assert!(
+                matches!(error, MeteorError::Unpack { .. }),
+                "prefix {length}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn damage_is_named_with_its_line() {
+        assert_eq!(
+            said(&packed(b"0.5\na\nb\nc\n")),
+            "line 4: expected a probability, found `c`"
+        );
+        assert_eq!(
+            said(&packed(b"0.5\na\nb\n\n")),
+            "line 4: expected a probability, found ``"
+        );
+        assert_eq!(
+            said(&packed(b"0.5\n \nb\n")),
+            "line 2: expected a phrase, found ` `"
+        );
+        assert_eq!(
+            said(&packed(b"0.5\na\n\n")),
+            "line 3: expected a phrase, found ``"
+        );
+        assert_eq!(
+            said(&packed(b"0.5\na\n")),
+            "line 3: expected a phrase, found the end of the file"
+        );
+        assert_eq!(
+            said(&packed(b"0.5")),
+            "line 2: expected a phrase, found the end of the file"
+        );
+        assert_eq!(
+            said(&packed(b"\xff\x00junk")),
+            "line 1: expected a probability, found `\u{fffd}\\0junk`"
+        );
+        assert_eq!(
+            said(b"0.5\na phrase\nanother\n"),
+            "after line 0: invalid gzip header"
+        );
+    }
+
+    #[test]
+    fn traps_are_refused() {
+        let long = [b"0.5\n".as_slice(), &vec![b'x'; LINE_LIMIT + PIECE]].concat();
+        let error = said(&packed(&long));
+        assert!(
+            error.starts_with("line 1: expected a line of at most 65536 bytes, found `xxx"),
+            "{error}"
+        );
+        let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
+        for _ in 0..60_000 {
+            bomb.write_all(&[b"0.5\na\n".as_slice(), &[b'b'; 200], b"\n"].concat())
+                .expect("memory");
+        }
+        let error = said(&bomb.finish().expect("memory"));
+        assert!(error.contains("bytes come out"), "{error}");
+    }
+
+    #[test]
+    fn the_thread_ends_when_nobody_listens() {
+        let mut file = tempfile::NamedTempFile::new().expect("file");
+        let text = "0.5\nabc\ndef\n".repeat(100);
+        file.write_all(&packed(text.as_bytes())).expect("file");
+        drop(Unpacking::start(file.path()).expect("file"));
+        let missing = Unpacking::start(Path::new("no/such/table.gz"))
+            .err()
+            .expect("missing");
+        assert!(
+            missing
+                .to_string()
+                .starts_with("cannot read METEOR's data `no/such/table.gz`: ")
+        );
+    }
+}

@@ -182,3 +182,98 @@ impl fmt::Display for Statistics {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn statistics(lengths: [u64; 4], matches: [[u64; 4]; 4], chunks: u64) -> Statistics {
+        let matches = matches.map(|[a, b, c, d]| MatchedWords {
+            candidate_content: a,
+            reference_content: b,
+            candidate_function: c,
+            reference_function: d,
+        });
+        let [
+            candidate_length,
+            reference_length,
+            candidate_function_words,
+            reference_function_words,
+        ] = lengths;
+        Statistics {
+            candidate_length,
+            reference_length,
+            candidate_function_words,
+            reference_function_words,
+            matches,
+            chunks,
+        }
+    }
+
+    /* Golden values: `EVAL ||| line ||| line …` to `java -jar meteor-1.5.jar - - -stdio -l en -norm`. */
+    fn golden() -> [(Statistics, f64); 4] {
+        [
+            (statistics([0, 6, 0, 3], [[0; 4]; 4], 0), 0.0),
+            (
+                statistics([6, 6, 3, 3], [[3, 3, 3, 3], [0; 4], [0; 4], [0; 4]], 1),
+                1.0,
+            ),
+            (
+                statistics(
+                    [9, 11, 4, 6],
+                    [[1, 1, 2, 2], [1, 1, 0, 0], [0, 0, 1, 1], [2, 1, 0, 3]],
+                    4,
+                ),
+                GOLDEN_MIXED,
+            ),
+            (
+                statistics(
+                    [12, 4, 5, 2],
+                    [[1, 1, 0, 0], [0; 4], [2, 2, 0, 0], [0; 4]],
+                    3,
+                ),
+                GOLDEN_SHORT,
+            ),
+        ]
+    }
+
+    const GOLDEN_MIXED: f64 = 0.25844928573188625;
+    const GOLDEN_SHORT: f64 = 0.29158878504672897;
+    const GOLDEN_CORPUS: f64 = 0.28777000664327484;
+
+    #[test]
+    fn scores_are_those_of_the_original() {
+        for (statistics, score) in golden() {
+            assert!(
+                (statistics.score() - score).abs() < 1e-15,
+                "{statistics}: {}",
+                statistics.score()
+            );
+        }
+        assert_eq!(Statistics::default().score(), 0.0);
+    }
+
+    #[test]
+    fn a_corpus_is_scored_by_its_sum_in_any_order() {
+        let [a, b, c, d] = golden().map(|(statistics, _)| statistics);
+        let sum: Statistics = [a, b, c, d].into_iter().sum();
+        assert!(
+            (sum.score() - GOLDEN_CORPUS).abs() < 1e-15,
+            "{}",
+            sum.score()
+        );
+        assert_eq!(sum, (b + c) + (d + a));
+        assert_eq!(sum, b + (c + (a + d)));
+        // The perfect candidate's chunk isn't counted.
+        assert_eq!((sum.chunks, b.chunks), (7, 1));
+        assert_eq!((b + b).score(), 1.0);
+    }
+
+    #[test]
+    fn the_line_is_that_of_the_original() {
+        assert_eq!(
+            golden()[2].0.to_string(),
+            "9.0 11.0 4.0 6.0 1.0 1.0 2.0 2.0 1.0 1.0 0.0 0.0 0.0 0.0 1.0 1.0 2.0 1.0 0.0 3.0 4.0 7.0 9.0"
+        );
+    }
+}

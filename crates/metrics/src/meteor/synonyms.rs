@@ -175,3 +175,99 @@ fn check_numbers(name: &str, line: u64, numbers: &str) -> Result<(), MeteorError
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn synonyms(exceptions: &str, synsets: &str) -> Result<Synonyms, MeteorError> {
+        Synonyms::parse(("exceptions", exceptions), ("synsets", synsets.to_owned()))
+    }
+
+    #[test]
+    fn a_word_has_its_own_sets_and_those_of_its_bases() {
+        let exceptions = "leaf\nleaves\nleave\nleaves\ngoose\ngeese\n";
+        let synsets = "leaf\n7 3\nleave\n5\nleaves\n3 9\ngoose\n11\ngees\n99\n";
+        let synonyms = synonyms(exceptions, synsets).expect("valid");
+        assert_eq!(synonyms.sets("leaf"), [3, 7]);
+        assert_eq!(synonyms.sets("leaves"), [3, 5, 7, 9]);
+        // An irregular form doesn't follow the rules as well.
+        assert_eq!(synonyms.sets("geese"), [11]);
+        assert_eq!(synonyms.sets("zebra"), [0; 0]);
+    }
+
+    /// Every rule, by a base that only it can find; two rules that occur twice are the same.
+    #[test]
+    fn regular_endings_lead_to_the_base() {
+        let forms = [
+            ("dogs", "dog"),
+            ("buses", "bus"),
+            ("boxes", "box"),
+            ("quizes", "quiz"),
+            ("churches", "church"),
+            ("dishes", "dish"),
+            ("firemen", "fireman"),
+            ("ponies", "pony"),
+            ("likes", "like"),
+            ("goes", "go"),
+            ("liked", "like"),
+            ("walked", "walk"),
+            ("liking", "like"),
+            ("walking", "walk"),
+            ("taller", "tall"),
+            ("tallest", "tall"),
+            ("nicer", "nice"),
+            ("nicest", "nice"),
+        ];
+        for (form, base) in forms {
+            let synonyms = synonyms("", &format!("{base}\n4\n")).expect("valid");
+            assert_eq!(synonyms.sets(form), [4], "{form}");
+        }
+    }
+
+    #[test]
+    fn the_first_rule_wins_and_short_words_have_no_base() {
+        let both = synonyms("", "like\n1\nlik\n2\n").expect("valid");
+        assert_eq!(both.sets("liked"), [1]);
+        let synonyms = synonyms("", "gras\n1\na\n2\nab\n3\ngla\n4\n").expect("valid");
+        assert_eq!(synonyms.sets("grass"), [0; 0]);
+        assert_eq!(synonyms.sets("as"), [0; 0]);
+        assert_eq!(synonyms.sets("abs"), [3]);
+    }
+
+    #[test]
+    fn a_word_that_occurs_twice_has_the_later_sets() {
+        assert_eq!(
+            synonyms("", "a\n1\nb\n2\na\n3\r\n")
+                .expect("valid")
+                .sets("a"),
+            [3]
+        );
+    }
+
+    #[test]
+    fn damage_is_named_with_its_line() {
+        let said = |exceptions, synsets| {
+            synonyms(exceptions, synsets)
+                .expect_err("damaged")
+                .to_string()
+        };
+        assert_eq!(
+            said("", "a\n1\nb"),
+            "`synsets` line 4: expected the second line of a pair, found the end of the file"
+        );
+        assert_eq!(
+            said("a\n", ""),
+            "`exceptions` line 2: expected the second line of a pair, found the end of the file"
+        );
+        assert_eq!(
+            said("", "a\n1 x\n"),
+            "`synsets` line 2: expected numbers of synonym sets, found `x`"
+        );
+        assert_eq!(
+            said("", "a\n1\nb\n1234567890\n"),
+            "`synsets` line 4: expected numbers of synonym sets, found `1234567890`"
+        );
+        assert!(synonyms("", "a\n123456789\n").is_ok());
+    }
+}

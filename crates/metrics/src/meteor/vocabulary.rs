@@ -24,7 +24,7 @@ pub(super) struct Word {
     /// Ascending.
     pub synonym_sets: Box<[u32]>,
     /// A bit for the remainder of each set: no common bit, no common set.
-    synonym_bits: u64,
+    pub synonym_bits: u64,
     /// Number in the paraphrase table.
     pub paraphrase_word: Option<u32>,
 }
@@ -83,7 +83,7 @@ pub(super) struct Vocabulary {
 }
 
 impl Vocabulary {
-    pub(super) fn new(words: HashSet<Box<str>>, knowledge: &Knowledge) -> Self {
+    pub(super) fn new(words: Vec<Box<str>>, knowledge: &Knowledge) -> Self {
         let mut this = Self::default();
         for word in words {
             this.words.push(knowledge.word(&word));
@@ -95,10 +95,6 @@ impl Vocabulary {
     pub(super) fn get(&self, word: &str) -> Option<&Word> {
         self.ids.get(word).map(|&id| &self.words[id])
     }
-
-    pub(super) fn contains(&self, word: &str) -> bool {
-        self.ids.contains_key(word)
-    }
 }
 
 /// `String.hashCode` of Java: over UTF-16 units, base 31, modulo 2^32.
@@ -106,4 +102,36 @@ fn java_hash(text: &str) -> i32 {
     text.encode_utf16().fold(0_i32, |hash, unit| {
         hash.wrapping_mul(31).wrapping_add(i32::from(unit))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values of `"…".hashCode()` in Java.
+    #[test]
+    fn hash_codes_are_those_of_java() {
+        for (word, hash) in [
+            ("", 0),
+            ("a", 97),
+            ("righto", -931_102_253),
+            ("buzzards", -931_102_253),
+            ("😀", 1_772_899),
+        ] {
+            assert_eq!(java_hash(word), hash, "{word}");
+        }
+    }
+
+    #[test]
+    fn synonyms_share_a_set() {
+        let word = |sets: &[u32]| Word {
+            synonym_bits: sets.iter().fold(0, |bits, set| bits | 1 << (set % 64)),
+            synonym_sets: sets.into(),
+            ..Knowledge::new().word("x")
+        };
+        assert!(word(&[1, 70]).is_synonym(&word(&[5, 70])));
+        // 6 and 70 have the same bit.
+        assert!(!word(&[6]).is_synonym(&word(&[70])));
+        assert!(!word(&[]).is_synonym(&word(&[])));
+    }
 }
