@@ -20,7 +20,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// The peak is the whole process's, so one test at a time.
+/// The peak is the whole process's, so one test at a time, from its first line: making the files allocates, too.
 static ALONE: Mutex<()> = Mutex::new(());
 /// Blocks, buffers, messages, and what the test harness needs in between.
 const SLACK: usize = 256 * 1024;
@@ -82,7 +82,6 @@ fn attack(
     multiple: usize,
     read: impl Fn(&[u8]) -> Result<(), String> + std::panic::RefUnwindSafe,
 ) {
-    let _alone = alone();
     read(valid).unwrap_or_else(|e| panic!("{kind}: the valid file is refused: {e}"));
     let (mut refused, mut worst) = (0, 0.0f64);
     let mut one = |bytes: &[u8], what: &str| {
@@ -388,40 +387,27 @@ fn matlab_7_3_has_a_block_before_hdf5() {
     file.resize(512, 0);
     file.extend(hdf5);
     assert_eq!(read(&file).row(4), Some(&[12.5, 13.5, 14.5][..]));
-    attack_without_lock("mat73", &file);
-}
-
-/// For files that were made under the lock already.
-fn attack_without_lock(kind: &str, file: &[u8]) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("feats");
-    for seed in 0..MUTATIONS {
-        let bytes = mutate(file, &mut ChaCha8Rng::seed_from_u64(seed));
-        std::fs::write(&path, &bytes).expect("a temporary file");
-        if let Err(error) = Features::open(&path) {
-            assert!(
-                error.to_string().contains("expected"),
-                "{kind} {seed}: {error}"
-            );
-        }
-    }
+    attack_features("mat73", &file, 4 * 1100);
 }
 
 // ---- The attacks ----
 
 #[test]
 fn broken_mat4() {
+    let _alone = alone();
     attack_features("mat4", &mat4("feats", 3, 5, &numbers(), false), 4);
 }
 
 #[test]
 fn broken_mat5() {
+    let _alone = alone();
     attack_features("mat5", &mat5(false), 4);
     attack_features("mat5 big endian", &mat5(true), 4);
 }
 
 #[test]
 fn broken_mat5_compressed() {
+    let _alone = alone();
     // 16 times the file at once, then twice what was inflated, 1032 times at most.
     let matrix = mat5_matrix(
         "feats",
@@ -436,6 +422,7 @@ fn broken_mat5_compressed() {
 
 #[test]
 fn broken_hdf5() {
+    let _alone = alone();
     attack_features("hdf5", &hdf5("feats", &numbers(), 5, None), 4 * 1100);
     let many: Vec<f32> = (0..600).map(|n| (n % 7) as f32).collect();
     attack_features(
@@ -447,6 +434,7 @@ fn broken_hdf5() {
 
 #[test]
 fn broken_npy() {
+    let _alone = alone();
     let data = bytes_of(&numbers(), |x| x.to_le_bytes());
     attack_features("npy", &npy("<f4", "False", "(5, 3)", &data), 2);
     let data = bytes_of(&numbers(), |&x| f64::from(x).to_le_bytes());
@@ -455,6 +443,7 @@ fn broken_npy() {
 
 #[test]
 fn broken_safetensors() {
+    let _alone = alone();
     let header = r#"{"feats":{"dtype":"F32","shape":[5,3],"data_offsets":[0,60]}}"#;
     let data = bytes_of(&numbers(), |x| x.to_le_bytes());
     attack_features("safetensors", &safetensors(header, &data), 18);
@@ -466,6 +455,7 @@ const NEURALTALK: &str = r#"{"images": [{"sentids": [0, 1], "imgid": 0, "sentenc
 
 #[test]
 fn broken_datasets() {
+    let _alone = alone();
     attack_dataset("neuraltalk.json", NEURALTALK, 64);
     let list = r#"[{"file_path": "a.jpg", "captions": ["A dog\n runs.", "Two"], "id": 1, "split": "train"}, {"file_path": "b", "captions": []}]"#;
     attack_dataset("neuraltalk2.json", list, 128);
