@@ -106,3 +106,53 @@ fn other_peoples_matlab_files_are_refused_clearly() {
         );
     }
 }
+
+/// Files that h5py wrote have older structures (symbol tables, B-trees) than the ones made in `hostile.rs`.
+#[test]
+fn damaged_files_of_other_programs_do_not_panic() {
+    use rand_chacha::rand_core::{Rng, SeedableRng};
+    let Some(folder) = shared("oracle/data/flickr8k/feat_variants") else {
+        return;
+    };
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let path = scratch.path().join("feats.mat");
+    let mut refused = 0;
+    for name in [
+        "vgg_feats_hdf5_double.mat",
+        "vgg_feats_hdf5_contig.mat",
+        "vgg_feats_multi.mat",
+    ] {
+        let valid = std::fs::read(folder.join(name)).expect("a readable file");
+        for seed in 0..300 {
+            let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+            let mut bytes = valid.clone();
+            for _ in 0..=random.next_u32() % 3 {
+                // Indices lie in the first kilobytes; one change in four goes anywhere.
+                let range = if random.next_u32() % 4 == 0 {
+                    bytes.len()
+                } else {
+                    6144
+                };
+                let at = random.next_u32() as usize % range;
+                match random.next_u32() % 3 {
+                    0 => bytes[at] ^= 1 << (random.next_u32() % 8),
+                    1 => bytes[at] = 0xFF,
+                    _ => bytes[at / 8 * 8..at / 8 * 8 + 8].fill(random.next_u32() as u8),
+                }
+            }
+            if seed % 10 == 0 {
+                bytes.truncate(random.next_u32() as usize % bytes.len());
+            }
+            std::fs::write(&path, bytes).expect("a temporary file");
+            if let Err(error) = Features::open(&path) {
+                assert!(
+                    error.to_string().contains("expected"),
+                    "{name} {seed}: {error}"
+                );
+                refused += 1;
+            }
+        }
+    }
+    println!("{refused} of 900 refused");
+    assert!(200 < refused, "the damage must hurt: {refused}");
+}
