@@ -7,7 +7,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-/// How a command ended; the discriminants are the process's exit codes.
+/// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Everything was done.
@@ -24,6 +24,8 @@ pub(crate) enum Exit {
     Diverged,
     /// Ctrl-C.
     Interrupted,
+    /// What a program that a command stands in for would return.
+    Script(u8),
 }
 
 impl Exit {
@@ -37,6 +39,7 @@ impl Exit {
             Self::Io => 4,
             Self::Diverged => 5,
             Self::Interrupted => 130,
+            Self::Script(code) => code,
         }
     }
 }
@@ -138,6 +141,14 @@ fn opinion(cause: &(dyn Error + 'static)) -> Option<Exit> {
             _ => Exit::BadData,
         });
     }
+    if let Some(error) = cause.downcast_ref::<metrics::input::InputError>() {
+        use metrics::input::InputError as E;
+        return Some(io_or_data(matches!(error, E::Unreadable { .. })));
+    }
+    if let Some(error) = cause.downcast_ref::<metrics::meteor::MeteorError>() {
+        use metrics::meteor::MeteorError as E;
+        return Some(io_or_data(matches!(error, E::Read { .. })));
+    }
     if cause.is::<data::MissingFeature>() {
         return Some(Exit::BadData);
     }
@@ -166,6 +177,12 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             return error.hint();
         }
         if let Some(error) = cause.downcast_ref::<train::TrainError>() {
+            return error.hint();
+        }
+        if let Some(error) = cause.downcast_ref::<metrics::input::InputError>() {
+            return error.hint();
+        }
+        if let Some(error) = cause.downcast_ref::<metrics::meteor::MeteorError>() {
             return error.hint();
         }
         cause

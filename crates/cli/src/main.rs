@@ -54,7 +54,8 @@ fn command_line() -> clap::Command {
 }
 
 fn main() -> ExitCode {
-    let matches = command_line().get_matches();
+    let typed = std::env::args_os().map(commands::respell);
+    let matches = command_line().get_matches_from(typed);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let mut out = io::BufWriter::new(io::stdout().lock());
     let result = cli

@@ -2,33 +2,56 @@
 //!
 //! Here: the hand-over from `report` to `metrics`. Not here: any score (`metrics`).
 
+use metrics::input::{Captions, Tokenization, pair};
+use metrics::multi_bleu::multi_bleu;
+use metrics::{Metric, Options};
 use report::ResultStruct;
 use serde_json::{Map, Value};
 
 /// What `eval` prints.
 pub(crate) struct Scores {
-    /// The line of `multi-bleu.perl`.
+    /// The line of `multi-bleu.perl` for files as `eval_sentence_predictions.py` writes them.
     pub(crate) perl_line: String,
-    /// Name and value of each standard score.
-    pub(crate) standard: Vec<(&'static str, f64)>,
+    /// coco-caption's scores, METEOR excepted: its data may not be there, and takes seconds to load.
+    pub(crate) standard: metrics::Scores,
 }
+
+/// METEOR is left to `score`.
+const METRICS: [Metric; 3] = [Metric::Bleu, Metric::Rouge, Metric::Cider];
 
 impl Scores {
     /// Scores all captions of `result` against their references.
     pub(crate) fn of(result: &ResultStruct) -> anyhow::Result<Self> {
-        let _files = report::bleu_files(result)?;
+        let files = report::bleu_files(result)?;
+        let perl_line = multi_bleu(files.output.as_bytes(), &files.references, false).to_string();
+        let (mut candidates, mut references) = (Captions::default(), Captions::default());
+        for (n, blob) in result.imgblobs.iter().enumerate() {
+            // Not the path: two pictures of a dataset may name the same file.
+            candidates.push(n.to_string(), blob.candidate.text.clone());
+            for reference in blob.references.iter().flatten() {
+                references.push(n.to_string(), reference.text.clone());
+            }
+        }
+        let corpus = pair(&candidates, &references, false)?.corpus(Tokenization::Ptb);
+        let options = Options {
+            metrics: METRICS.to_vec(),
+            ..Options::default()
+        };
         Ok(Self {
-            perl_line: String::new(),
-            standard: vec![],
+            perl_line,
+            standard: metrics::score(&corpus, &options),
         })
     }
 
-    /// For `--json`.
+    /// For `--json`: `bleu1` ... `rougel`, `cider`, and the Perl line.
     pub(crate) fn json(&self) -> Value {
         let mut all = Map::new();
         all.insert("multi_bleu".into(), self.perl_line.clone().into());
-        for (name, score) in &self.standard {
-            all.insert(name.to_lowercase().replace('-', ""), (*score).into());
+        for score in &self.standard.scores {
+            all.insert(
+                score.name.to_lowercase().replace('-', ""),
+                score.corpus.into(),
+            );
         }
         Value::Object(all)
     }

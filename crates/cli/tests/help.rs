@@ -4,7 +4,7 @@ mod program;
 
 use program::run_words;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "demo",
     "check-data",
     "train",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 13] = [
     "inspect",
     "import",
     "export",
+    "score",
     "multi-bleu",
     "gradcheck",
     "demo-data",

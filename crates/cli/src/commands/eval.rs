@@ -22,8 +22,9 @@ use crate::scores::Scores;
 /// Caption a split of a dataset and score the captions
 #[derive(clap::Args)]
 #[command(after_help = "\
-Prints the BLEU line of NeuralTalk's multi-bleu.perl (no brevity penalty), standard corpus BLEU,
-and the perplexity of the reference sentences. Writes result_struct.json for NeuralTalk's viewer.
+Prints the BLEU line of NeuralTalk's multi-bleu.perl (no brevity penalty), coco-caption's BLEU (with
+it), ROUGE-L and CIDEr, and the perplexity of the reference sentences. Writes result_struct.json for
+NeuralTalk's viewer; `neuraltalk score result_struct.json` adds METEOR.
 
 Examples:
   neuraltalk eval runs/flickr8k-baseline-1/best.safetensors --beam-size 5
@@ -125,6 +126,9 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     };
     let scores = Scores::of(&result)?;
     let words = model.vocabulary.len();
+    for warning in &scores.standard.warnings {
+        eprintln!("warning: {warning}");
+    }
     if args.json {
         let report = json!({
             "checkpoint": args.checkpoint, "dataset": dataset.name, "split": args.split,
@@ -209,8 +213,8 @@ fn print_picture(
 
 fn table(scores: &Scores, perplexity: f64) -> String {
     let mut table = ScoreTable::new([""]);
-    for (name, score) in &scores.standard {
-        table.row(name, &[Some(*score)], 4);
+    for score in &scores.standard.scores {
+        table.row(&score.name, &[Some(score.corpus)], 4);
     }
     table.row("perplexity", &[Some(perplexity)], 4);
     table.render()

@@ -12,11 +12,13 @@ mod export;
 mod gradcheck;
 mod import;
 mod inspect;
-// mod multi_bleu;
+mod multi_bleu;
 mod predict;
 mod resume;
+mod score;
 mod train;
 
+use std::ffi::OsString;
 use std::io::Write;
 
 use crate::exit::Exit;
@@ -33,7 +35,8 @@ pub(crate) enum Command {
     Inspect(inspect::Args),
     Import(import::Args),
     Export(export::Args),
-    // MultiBleu(multi_bleu::Args),
+    Score(score::Args),
+    MultiBleu(multi_bleu::Args),
     Gradcheck(gradcheck::Args),
     DemoData(demo_data::Args),
     Completions(completions::Args),
@@ -52,7 +55,8 @@ impl Command {
             Self::Inspect(args) => inspect::run(args, out),
             Self::Import(args) => import::run(args, out),
             Self::Export(args) => export::run(args, out),
-            // Self::MultiBleu(args) => multi_bleu::run(args, out),
+            Self::Score(args) => score::run(args, out),
+            Self::MultiBleu(args) => multi_bleu::run(args, out),
             Self::Gradcheck(args) => gradcheck::run(args, out),
             Self::DemoData(args) => demo_data::run(args, out),
             Self::Completions(args) => completions::run(args, out),
@@ -82,5 +86,13 @@ fn beam_size(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(size @ 1..=WIDEST) => Ok(size),
         _ => Err(format!("expected a number from 1 to {WIDEST}")),
+    }
+}
+
+/// `-lc`, as `multi-bleu.perl` spells it, is one option with one dash.
+pub(crate) fn respell(word: OsString) -> OsString {
+    match word == "-lc" {
+        true => "--lowercase".into(),
+        false => word,
     }
 }
