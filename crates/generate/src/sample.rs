@@ -246,3 +246,25 @@ fn inverse(weights: &[f64], uniform: f64) -> usize {
         .or_else(|| weights.iter().rposition(|&weight| 0.0 < weight))
         .unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_taken_by_the_word_whose_share_holds_it() {
+        let weights = [0.0, 1.0, 0.0, 3.0, 0.0];
+        for (uniform, want) in [(0.0, 1), (0.2499, 1), (0.25, 3), (0.9999, 3)] {
+            assert_eq!(inverse(&weights, uniform), want, "{uniform}");
+        }
+        // The product rounds up to the sum: still a word that has weight.
+        assert_eq!(inverse(&[0.0, 5e-324, 0.0], 0.99), 1);
+    }
+
+    #[test]
+    fn a_nucleus_that_reaches_p_exactly_is_complete() {
+        assert_eq!(position(&[0.5, 0.25, 0.25], 0.75), Some(1));
+        assert_eq!(position(&[0.5, 0.25, 0.25], 0.76), Some(2));
+        assert_eq!(position(&[0.5, 0.25], 0.76), None);
+    }
+}

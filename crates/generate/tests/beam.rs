@@ -183,6 +183,35 @@ fn a_decided_search_stops_early_and_leaves_the_batch() {
 }
 
 #[test]
+fn only_the_captions_that_were_asked_for_keep_a_search_going() {
+    // END at once, or word 1 for ever.
+    let scores = |_: u64, words: &[u32]| match words {
+        [] => vec![-0.5, -1.0],
+        _ => vec![-30.0, -0.001],
+    };
+    for (n_best, steps) in [(1, 1), (2, 20)] {
+        let toy = Toy::new(2, scores);
+        let got = beam(&toy, &pictures(&[0]), 1, &options(2, n_best, 20)).expect("captions");
+        assert_eq!(got[0].len(), n_best);
+        assert_eq!(toy.rows.borrow().len(), steps);
+    }
+}
+
+#[test]
+fn a_word_that_costs_less_than_rounding_still_ties() {
+    // [1, 1] and [1, 2] have -50; [2] has it as well, and its word adds less than f64 can hold.
+    let scores = |words: &[u32]| match words {
+        [] => vec![-99.0, -49.0, -50.0],
+        [1] => vec![-99.0, -1.0, -1.0],
+        _ => vec![-1e-20, -99.0, -99.0],
+    };
+    let toy = Toy::new(3, |_, words: &[u32]| scores(words));
+    let got = beam(&toy, &pictures(&[0]), 1, &options(2, 2, 2)).expect("captions");
+    assert_eq!(with_end(&got[0]), neuraltalk(&scores, 2, 2));
+    assert_eq!(got[0][0].tokens, [2]);
+}
+
+#[test]
 fn a_sentence_without_end_is_cut_and_not_finished() {
     let toy = Toy::new(5, spell(&[1; 99], 5));
     let got = beam(&toy, &pictures(&[0]), 1, &BeamOptions::new(3)).expect("captions");

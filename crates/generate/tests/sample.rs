@@ -201,10 +201,15 @@ fn a_picture_gives_the_same_captions_in_any_batch_and_order() {
     let mut got = sample(&toy, &pictures(&backwards), &backwards, &options).expect("captions");
     got.reverse();
     assert_eq!(got, all);
+    toy.rows.borrow_mut().clear();
     options.limits.max_rows = 5;
     assert_eq!(
         sample(&toy, &pictures(&keys), &keys, &options).expect("captions"),
         all
+    );
+    assert!(
+        toy.rows.borrow().iter().all(|&rows| rows <= 5),
+        "no more rows than allowed"
     );
     assert!(all.iter().flatten().all(|c| c.log_prob <= 0.0));
     // More samples keep those that there were.

@@ -49,12 +49,7 @@ fn copy(source: &Path, folder: &Path) -> Result<(), ReportError> {
         ))
     })?;
     let target = folder.join(name);
-    if target
-        .canonicalize()
-        .is_ok_and(|target| source.canonicalize().is_ok_and(|s| s == target))
-    {
-        return Ok(()); // the picture is there already: it is the same file
-    }
+    // A picture that is in the folder already is replaced by itself: it is open before the rename.
     let mut file = File::open(source).map_err(unreadable)?;
     write_file(&target, |out| io::copy(&mut file, out).map(|_| ()))
 }

@@ -94,6 +94,9 @@ mod tests {
             .row("b", &[Some(-1000.0)], 0);
         assert_eq!(table.render(), "gültig    NaN\nb       -1000\n");
         assert_eq!(ScoreTable::new([""]).render(), "");
+        let mut table = ScoreTable::new(["a", ""]);
+        table.row("b", &[Some(1.0), Some(2.0)], 0);
+        assert_eq!(table.render(), "   a\nb  1  2\n");
     }
 
     #[test]

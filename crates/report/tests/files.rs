@@ -280,6 +280,11 @@ fn files_are_replaced_and_refusals_name_the_path() {
         "nothing is left over"
     );
 
+    // Nothing can be written beside the page, so the page must stay as it was.
+    fs::create_dir(folder.path().join(".result.html.tmp")).expect("an obstacle");
+    write_html(&page, &result(vec![])).expect_err("an obstacle");
+    assert_eq!(fs::read_to_string(&page).expect("text"), render_html(&new));
+
     let missing = folder.path().join("no/result.html");
     let error = write_html(&missing, &new).expect_err("no folder");
     assert!(
@@ -316,7 +321,7 @@ fn pictures_are_copied_under_their_own_names() {
         "one/b; rm -rf.jpg"
     );
     // Copying onto itself leaves the picture alone.
-    copy_pictures(&[at("one/a.jpg")], &at("one")).expect("nothing to do");
+    copy_pictures(&[at("one/a.jpg")], &at("one")).expect("copied");
     assert_eq!(
         fs::read_to_string(at("one/a.jpg")).expect("text"),
         "one/a.jpg"
