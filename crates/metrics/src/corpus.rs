@@ -40,7 +40,11 @@ impl Sentences {
     }
 
     pub(crate) fn range(&self, sentence: usize) -> std::ops::Range<usize> {
-        let start = if sentence == 0 { 0 } else { self.ends[sentence - 1] };
+        let start = if sentence == 0 {
+            0
+        } else {
+            self.ends[sentence - 1]
+        };
         start..self.ends[sentence]
     }
 
@@ -49,15 +53,25 @@ impl Sentences {
     }
 
     fn spaced(&self, sentence: usize) -> &[u32] {
-        self.spaced.get(&sentence).map_or_else(|| self.get(sentence), Vec::as_slice)
+        self.spaced
+            .get(&sentence)
+            .map_or_else(|| self.get(sentence), Vec::as_slice)
     }
 
     fn push(&mut self, words: &mut Words, line: &str) {
         let sentence = self.len();
-        self.tokens.extend(line.split(is_python_space).filter(|w| !w.is_empty()).map(|w| words.intern(w)));
+        self.tokens.extend(
+            line.split(is_python_space)
+                .filter(|w| !w.is_empty())
+                .map(|w| words.intern(w)),
+        );
         self.ends.push(self.tokens.len());
-        if !line.split(' ').eq(line.split(is_python_space).filter(|w| !w.is_empty())) {
-            self.spaced.insert(sentence, line.split(' ').map(|w| words.intern(w)).collect());
+        if !line
+            .split(' ')
+            .eq(line.split(is_python_space).filter(|w| !w.is_empty()))
+        {
+            self.spaced
+                .insert(sentence, line.split(' ').map(|w| words.intern(w)).collect());
         }
     }
 }
@@ -74,7 +88,12 @@ impl Corpus {
     }
 
     /// Adds an image: its candidate and its references, each a line of tokens joined by blanks.
-    pub fn push<S: AsRef<str>>(&mut self, id: impl Into<String>, candidate: &str, references: &[S]) {
+    pub fn push<S: AsRef<str>>(
+        &mut self,
+        id: impl Into<String>,
+        candidate: &str,
+        references: &[S],
+    ) {
         self.ids.push(id.into());
         self.candidates.push(&mut self.words, candidate);
         for reference in references {
@@ -110,7 +129,8 @@ impl Corpus {
 
     /// References of image i, as BLEU and CIDEr split them.
     pub fn references(&self, image: usize) -> impl ExactSizeIterator<Item = &[u32]> + Clone {
-        self.reference_range(image).map(|sentence| self.references.get(sentence))
+        self.reference_range(image)
+            .map(|sentence| self.references.get(sentence))
     }
 
     /// Candidate of image i split at single blanks, as ROUGE-L does; never empty.
@@ -120,16 +140,25 @@ impl Corpus {
 
     /// References of image i split at single blanks, as ROUGE-L does; none is empty.
     pub fn spaced_references(&self, image: usize) -> impl ExactSizeIterator<Item = &[u32]> + Clone {
-        self.reference_range(image).map(|sentence| self.references.spaced(sentence))
+        self.reference_range(image)
+            .map(|sentence| self.references.spaced(sentence))
     }
 
     /// Tokens joined by blanks, for whoever needs text again.
     pub fn text(&self, tokens: &[u32]) -> String {
-        tokens.iter().map(|&id| self.words.word(id)).collect::<Vec<_>>().join(" ")
+        tokens
+            .iter()
+            .map(|&id| self.words.word(id))
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     pub(crate) fn reference_range(&self, image: usize) -> std::ops::Range<usize> {
-        let start = if image == 0 { 0 } else { self.reference_ends[image - 1] };
+        let start = if image == 0 {
+            0
+        } else {
+            self.reference_ends[image - 1]
+        };
         start..self.reference_ends[image]
     }
 
@@ -152,14 +181,32 @@ mod tests {
         assert!(corpus.is_empty());
         corpus.push("1", "a dog", &["a  dog", "", "x\u{a0}y z\u{1f}w"]);
         corpus.push("2", "", &["end"]);
-        assert_eq!((corpus.len(), corpus.is_empty(), corpus.ids()[1].as_str()), (2, false, "2"));
+        assert_eq!(
+            (corpus.len(), corpus.is_empty(), corpus.ids()[1].as_str()),
+            (2, false, "2")
+        );
         let plain: Vec<_> = corpus.references(0).map(|r| words(&corpus, r)).collect();
         assert_eq!(plain, [vec!["a", "dog"], vec![], vec!["x", "y", "z", "w"]]);
-        let spaced: Vec<_> = corpus.spaced_references(0).map(|r| words(&corpus, r)).collect();
-        assert_eq!(spaced, [vec!["a", "", "dog"], vec![""], vec!["x\u{a0}y", "z\u{1f}w"]]);
+        let spaced: Vec<_> = corpus
+            .spaced_references(0)
+            .map(|r| words(&corpus, r))
+            .collect();
+        assert_eq!(
+            spaced,
+            [vec!["a", "", "dog"], vec![""], vec!["x\u{a0}y", "z\u{1f}w"]]
+        );
         assert_eq!(words(&corpus, corpus.spaced_candidate(0)), ["a", "dog"]);
-        assert_eq!((corpus.candidate(1).len(), corpus.spaced_candidate(1).len()), (0, 1));
-        assert_eq!(corpus.references(1).map(|r| corpus.text(r)).collect::<Vec<_>>(), ["end"]);
+        assert_eq!(
+            (corpus.candidate(1).len(), corpus.spaced_candidate(1).len()),
+            (0, 1)
+        );
+        assert_eq!(
+            corpus
+                .references(1)
+                .map(|r| corpus.text(r))
+                .collect::<Vec<_>>(),
+            ["end"]
+        );
         assert_eq!(corpus.text(corpus.candidate(0)), "a dog");
     }
 }

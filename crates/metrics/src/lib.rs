@@ -4,9 +4,24 @@
 //! readers of caption files. Not here: models, tensors, printing. Every metric says in its file which
 //! program's numbers it reproduces (pycocoevalcap 1.2 and NeuralTalk's `multi-bleu.perl`) and to what digit.
 
+pub mod bleu;
+pub mod cider;
 pub mod corpus;
+pub mod diversity;
+pub mod document_frequency;
+pub mod input;
 pub mod meteor;
+pub mod multi_bleu;
+mod ngrams;
+pub mod perplexity;
+pub mod rouge;
+pub mod scores;
+pub mod self_cider;
+pub mod significance;
 pub mod tokenizer;
 pub mod words;
 
 pub use corpus::Corpus;
+pub use ngrams::MAX_ORDER;
+pub use scores::{Metric, Options, Score, Scores, score};
+pub use tokenizer::Tokenizer;

@@ -48,7 +48,12 @@ impl Words {
     /// # Panics
     /// At the 2^32nd distinct word.
     pub fn intern(&mut self, word_: &str) -> u32 {
-        let Self { text, ends, table, hasher } = self;
+        let Self {
+            text,
+            ends,
+            table,
+            hasher,
+        } = self;
         let hash = hasher.hash_one(word_);
         if let Some(&id) = table.find(hash, |&id| word(text, ends, id) == word_) {
             return id;
@@ -75,10 +80,19 @@ mod tests {
     fn ids_count_up_and_lead_back_to_the_word() {
         let mut words = Words::default();
         assert!(words.is_empty());
-        let ids: Vec<u32> = ["a", "dog", "a", "", "chien", ""].iter().map(|w| words.intern(w)).collect();
+        let ids: Vec<u32> = ["a", "dog", "a", "", "chien", ""]
+            .iter()
+            .map(|w| words.intern(w))
+            .collect();
         assert_eq!(ids, [0, 1, 0, 2, 3, 2]);
-        assert_eq!((0..4).map(|id| words.word(id)).collect::<Vec<_>>(), ["a", "dog", "", "chien"]);
-        assert_eq!((words.id("chien"), words.id("cat"), words.len()), (Some(3), None, 4));
+        assert_eq!(
+            (0..4).map(|id| words.word(id)).collect::<Vec<_>>(),
+            ["a", "dog", "", "chien"]
+        );
+        assert_eq!(
+            (words.id("chien"), words.id("cat"), words.len()),
+            (Some(3), None, 4)
+        );
         assert!(!words.is_empty());
     }
 

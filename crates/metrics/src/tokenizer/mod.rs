@@ -6,22 +6,33 @@
 //! punctuation. British spellings stay (that program's `americanize` is off), `-lrb-` stays (the list has it in
 //! capitals), and characters that the program doesn't know, such as emoji, vanish.
 //!
-//! Not reproduced: a line end inside a caption other than `\n` (vertical tab, U+2028 ...) moves all later captions of coco-caption by one
-//! line; here it separates tokens and nothing else.
+//! That program reads all captions as lines of one file and looks beyond a line's end: `plan B.` is `b` before a
+//! caption that begins with `The`, else `b.`. [`captions`] does the same; [`Tokenizer::caption`] reads one caption, as
+//! if an empty line followed.
+//!
+//! Not reproduced: a line end inside a caption other than `\n` (carriage return, U+2028 ...) moves all later captions of
+//! coco-caption by one line, as does a tag with a quoted line end; here they end where they are.
 
 mod rules;
 mod scanner;
 mod write;
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+use regex_automata::util::pool::Pool;
 
 use crate::corpus::is_python_space;
 use scanner::Scanner;
 use write::Write;
 
 /// Tokens that coco-caption leaves out, compared after lower-casing.
-const PUNCTUATION: [&str; 17] =
-    ["''", "'", "``", "`", "-LRB-", "-RRB-", "-LCB-", "-RCB-", ".", "?", "!", ",", ":", "-", "--", "...", ";"];
+const PUNCTUATION: [&str; 17] = [
+    "''", "'", "``", "`", "-LRB-", "-RRB-", "-LCB-", "-RCB-", ".", "?", "!", ",", ":", "-", "--",
+    "...", ";",
+];
 
-/// Makes tokens of captions. Holds a warm automaton: use one for many captions, one for each thread.
+/// Makes tokens of captions. Holds a warm automaton: use one for many captions.
 pub struct Tokenizer {
     scanner: Scanner,
     token: String,
@@ -36,47 +47,51 @@ impl Default for Tokenizer {
 impl Tokenizer {
     /// Ready in milliseconds; the first captions warm it up.
     pub fn new() -> Self {
-        Self { scanner: Scanner::new(), token: String::new() }
+        Self {
+            scanner: Scanner::new(),
+            token: String::new(),
+        }
     }
 
     /// Penn Treebank tokens in their own case, punctuation included; a line end is `"\n"`.
     pub fn tokenize(&mut self, text: &str) -> Vec<String> {
         let mut tokens = Vec::new();
-        self.each(text, |token| tokens.push(token.to_owned()));
+        self.each(text, 0..text.len(), |token| tokens.push(token.to_owned()));
         tokens
     }
 
     /// The caption as coco-caption's scorers see it: lower-case tokens without punctuation, joined by blanks.
     pub fn caption(&mut self, caption: &str) -> String {
-        let mut line = String::with_capacity(caption.len());
-        self.caption_into(caption, &mut line);
-        line
+        let mut text = String::with_capacity(caption.len() + 2);
+        push_line(caption, &mut text);
+        text.push_str("\n\n");
+        self.line(&text, 0..caption.len())
     }
 
-    /// As [`Tokenizer::caption`], appended to `line`.
-    pub fn caption_into(&mut self, caption: &str, line: &mut String) {
-        let start = line.len();
-        self.each(caption, |token| {
+    /// As [`Tokenizer::caption`], of a part of a text that is looked at beyond the part's end.
+    fn line(&mut self, text: &str, part: Range<usize>) -> String {
+        let mut line = String::with_capacity(part.len());
+        self.each(text, part, |token| {
             if token == "\n" {
                 return;
             }
             let before = line.len();
-            if before > start {
+            if before > 0 {
                 line.push(' ');
             }
             let word = line.len();
-            push_lower(token, line);
+            push_lower(token, &mut line);
             if PUNCTUATION.contains(&&line[word..]) {
                 line.truncate(before);
             }
         });
-        let trimmed = line[start..].trim_end_matches(is_python_space).len();
-        line.truncate(start + trimmed);
+        line.truncate(line.trim_end_matches(is_python_space).len());
+        line
     }
 
-    fn each(&mut self, text: &str, mut token: impl FnMut(&str)) {
-        let mut position = 0;
-        while let Some(found) = self.scanner.next(text, &mut position) {
+    fn each(&mut self, text: &str, part: Range<usize>, mut token: impl FnMut(&str)) {
+        let mut position = part.start;
+        while let Some(found) = self.scanner.next(text, part.end, &mut position) {
             if found.write == Write::Skip {
                 continue;
             }
@@ -87,10 +102,62 @@ impl Tokenizer {
     }
 }
 
+/// Captions that are joined to one text at once, to bound memory.
+const BLOCK: usize = 1 << 14;
+
+/// How many following captions a block looks at.
+const AHEAD: usize = 8;
+
+/// Captions as coco-caption's scorers see them when they are the lines of one file, made in parallel.
+pub fn captions<S: AsRef<str>>(captions: &[S]) -> Vec<String> {
+    // A pool, not one for each task: a new tokenizer is cold.
+    let tokenizers = Pool::new(Tokenizer::new);
+    let mut lines = Vec::with_capacity(captions.len());
+    for start in (0..captions.len()).step_by(BLOCK) {
+        let block = captions[start..].iter().take(BLOCK + AHEAD);
+        let (mut text, mut parts) = (String::new(), Vec::new());
+        for caption in block {
+            if !parts.is_empty() {
+                text.push('\n');
+            }
+            let begin = text.len();
+            push_line(caption.as_ref(), &mut text);
+            parts.push(begin..text.len());
+        }
+        parts.truncate(BLOCK);
+        let tokens = |parts: &[Range<usize>]| {
+            let mut tokenizer = tokenizers.get();
+            parts
+                .iter()
+                .map(|part| tokenizer.line(&text, part.clone()))
+                .collect::<Vec<_>>()
+        };
+        lines.extend(
+            parts
+                .par_chunks(256)
+                .flat_map_iter(tokens)
+                .collect::<Vec<_>>(),
+        );
+    }
+    lines
+}
+
+/// As coco-caption writes a caption to its file.
+fn push_line(caption: &str, text: &mut String) {
+    text.extend(
+        caption
+            .split('\n')
+            .enumerate()
+            .flat_map(|(i, part)| [if i == 0 { "" } else { " " }, part]),
+    );
+}
+
 /// Lower case as Java's `toLowerCase`, which agrees with Unicode's full mapping.
 fn push_lower(token: &str, line: &mut String) {
     if token.is_ascii() {
-        line.extend(token.bytes().map(|b| char::from(b.to_ascii_lowercase())));
+        let start = line.len();
+        line.push_str(token);
+        line[start..].make_ascii_lowercase();
     } else {
         line.push_str(&token.to_lowercase());
     }

@@ -10,7 +10,9 @@
 //! that program, "any case" includes ſ for s, the Kelvin sign for k, and ı and İ for i, while `[a-z]` is literal.
 
 use super::scanner::Cut::{self, Auxiliary, Last, Not, Stop, StopTwice, Whole};
-use super::write::Write::{self, Amp, Currency, Dash, Ellipsis, Fixed, Fraction, Line, OpeningQuote, Parens, Phone};
+use super::write::Write::{
+    self, Amp, Currency, Dash, Ellipsis, Fixed, Fraction, Line, OpeningQuote, Parens, Phone,
+};
 use super::write::Write::{Plain, Quote, Skip, SoftHyphen, Spaces};
 
 /// One line of the table: a match of `pattern` is a token, less what `cut` says, written as `write` says.
@@ -21,7 +23,11 @@ pub(super) struct Rule {
 }
 
 const fn rule(pattern: &'static str, cut: Cut, write: Write) -> Rule {
-    Rule { pattern, cut, write }
+    Rule {
+        pattern,
+        cut,
+        write,
+    }
 }
 
 /// Names that rules and later definitions use.
@@ -34,20 +40,32 @@ pub(super) const DEFINITIONS: &[(&str, &str)] = &[
         "SGML",
         r"<(?:[!?][A-Za-z\-][^>\r\n]*|/{SGMLNAME} *|{SGMLNAME}(?: +(?:{SGMLNAME}(?: *= *(?:'[^']*'|\x22[^\x22]*\x22))?)?)* */? *)>",
     ),
-    ("UPPER", r"[\p{Lu}&&\p{Age:6.1}&&[\x00-\u{FFFF}]]|[\u{2160}-\u{216F}\u{24B6}-\u{24CF}]"),
+    (
+        "UPPER",
+        r"[\p{Lu}&&\p{Age:6.1}&&[\x00-\u{FFFF}]]|[\u{2160}-\u{216F}\u{24B6}-\u{24CF}]",
+    ),
     ("SENTEND", r"{SPACENL}(?:{SPACENL}|{UPPER}|{SGML})"),
     // Numbers.
     ("DIGIT", r"[\p{Nd}&&\p{Age:6.1}&&[\x00-\u{FFFF}]]"),
-    ("NUM", r"(?:{DIGIT}+|{DIGIT}*(?:[.:,\u{AD}\u{66B}\u{66C}]{DIGIT}+)+)"),
+    (
+        "NUM",
+        r"(?:{DIGIT}+|{DIGIT}*(?:[.:,\u{AD}\u{66B}\u{66C}]{DIGIT}+)+)",
+    ),
     ("DATE", r"{DIGIT}{1,2}[\-/]{DIGIT}{1,2}[\-/]{DIGIT}{2,4}"),
-    ("FRACTION", r"(?:{DIGIT}{1,4}[\- \u{A0}])?{DIGIT}{1,4}(?:\\?/|\u{2044}){DIGIT}{1,4}"),
+    (
+        "FRACTION",
+        r"(?:{DIGIT}{1,4}[\- \u{A0}])?{DIGIT}{1,4}(?:\\?/|\u{2044}){DIGIT}{1,4}",
+    ),
     (
         "PHONE",
         r"(?:\([0-9]{2,3}\)[ \u{A0}]?|(?:\+\+?)?(?:[0-9]{2,4}[\- \u{A0}])?[0-9]{2,4}[\- \u{A0}])[0-9]{3,4}[\- \u{A0}]?[0-9]{3,5}|(?:(?:\+\+?)?[0-9]{2,4}\.)?[0-9]{2,4}\.[0-9]{3,4}\.[0-9]{3,5}",
     ),
     // Words.
     ("SPLET", r#"&[aeiouAEIOU](?:"acute"|"grave"|"uml");"#),
-    ("ALPHA", r"[[[\p{L}&&\p{Age:6.1}&&[\x00-\u{FFFF}]]\u{1885}\u{1886}]--[\u{19B0}-\u{19C0}\u{19C8}\u{19C9}\u{1CF2}\u{1CF3}]]"),
+    (
+        "ALPHA",
+        r"[[[\p{L}&&\p{Age:6.1}&&[\x00-\u{FFFF}]]\u{1885}\u{1886}]--[\u{19B0}-\u{19C0}\u{19C8}\u{19C9}\u{1CF2}\u{1CF3}]]",
+    ),
     ("ALNUM", r"(?:{ALPHA}|{DIGIT})"),
     // Marks that combine with letters, of the scripts that the program knows.
     (
@@ -55,7 +73,10 @@ pub(super) const DEFINITIONS: &[(&str, &str)] = &[
         r"[\u{2C2}-\u{2C5}\u{2D2}-\u{2DF}\u{2E5}-\u{2EB}\u{2ED}\u{2EF}-\u{36F}\u{375}\u{378}-\u{379}\u{384}-\u{385}\u{3F6}\u{483}-\u{487}\u{55A}-\u{55F}\u{591}-\u{5BD}\u{5BF}\u{5C1}-\u{5C2}\u{5C4}-\u{5C5}\u{5C7}\u{615}-\u{61A}\u{64B}-\u{65E}\u{670}\u{6D6}-\u{6E4}\u{6E7}-\u{6ED}\u{6FD}-\u{6FE}\u{70F}\u{711}\u{730}-\u{74C}\u{7A6}-\u{7B0}\u{7EB}-\u{7F3}\u{900}-\u{903}\u{93C}\u{93E}-\u{94E}\u{951}-\u{955}\u{962}-\u{963}\u{981}-\u{983}\u{9BC}\u{9BE}-\u{9C4}\u{9C7}-\u{9C8}\u{9CB}-\u{9CD}\u{9D7}\u{9E2}-\u{9E3}\u{A01}-\u{A03}\u{A3C}\u{A3E}-\u{A4F}\u{A81}-\u{A83}\u{ABC}\u{ABE}-\u{ACF}\u{B82}\u{BBE}-\u{BC2}\u{BC6}-\u{BC8}\u{BCA}-\u{BCD}\u{C01}-\u{C03}\u{C3E}-\u{C56}\u{D3E}-\u{D44}\u{D46}-\u{D48}\u{E31}\u{E34}-\u{E3A}\u{E47}-\u{E4E}\u{EB1}\u{EB4}-\u{EBC}\u{EC8}-\u{ECD}]",
     ),
     ("LETTER", r"(?:{SPLET}|{ALPHA}|\u{AD}|{MARK})"),
-    ("WORD", r"(?:{LETTER}(?:{LETTER}|{DIGIT})*(?:[.!?]{LETTER}(?:{LETTER}|{DIGIT})*)*)"),
+    (
+        "WORD",
+        r"(?:{LETTER}(?:{LETTER}|{DIGIT})*(?:[.!?]{LETTER}(?:{LETTER}|{DIGIT})*)*)",
+    ),
     ("APOS", r#"(?:['\u{92}\u{2019}]|"&apos;")"#),
     ("APOSETC", r"(?:{APOS}|[`\u{91}\u{2018}\u{201B}])"),
     ("AUXILIARY", r#"{APOS}(?:[msdMSD]|"re"|"ve"|"ll")"#),
@@ -64,8 +85,14 @@ pub(super) const DEFINITIONS: &[(&str, &str)] = &[
     ("HYPHEN", r"[\-_\u{58A}\u{2010}\u{2011}]"),
     ("INSENTENCE", r"[,;:\u{3001}]"),
     // Abbreviations.
-    ("ABMONTH", r#"(?:"jan"|"feb"|"mar"|"apr"|"jun"|"jul"|"aug"|"sep"|"sept"|"oct"|"nov"|"dec")"#),
-    ("ABDAY", r#"(?:"mon"|"tue"|"tues"|"wed"|"thu"|"thurs"|"fri")"#),
+    (
+        "ABMONTH",
+        r#"(?:"jan"|"feb"|"mar"|"apr"|"jun"|"jul"|"aug"|"sep"|"sept"|"oct"|"nov"|"dec")"#,
+    ),
+    (
+        "ABDAY",
+        r#"(?:"mon"|"tue"|"tues"|"wed"|"thu"|"thurs"|"fri")"#,
+    ),
     (
         "ABSTATE",
         r#"(?:"ala"|"ariz"|[A]"z"|[A]"rk"|"calif"|"colo"|"conn"|"ct"|"dak"|[D]"el"|"fla"|"ga"|[I]"ll"|"ind"|"kan"|"kans"|"ky"|[L]"a"|[M]"ass"|"md"|"mich"|"minn"|[M]"iss"|"mo"|"mont"|"neb"|"nev"|"okla"|[O]"re"|[P]"a"|"penn"|"tenn"|[T]"ex"|"va"|"vt"|[W]"ash"|"wis"|"wisc"|"wyo")"#,
@@ -74,13 +101,22 @@ pub(super) const DEFINITIONS: &[(&str, &str)] = &[
         "ABCOMPANY",
         r#"(?:"inc"|"co"|"cos"|"corp"|"p""p"?"t"[ye]"s"?|"ltd"|"plc"|"rt"|"bancorp"|"bhd"|"assn"|"univ"|"intl"|"sys")"#,
     ),
-    ("ABPOSTNOMINAL", r#"(?:"jr"|"sr"|"bros"|(?:"ed"|"ph")\."d"|"blvd"|"rd"|"esq")"#),
-    ("ABENDING", r#"(?:{ABMONTH}|{ABDAY}|{ABSTATE}|{ABCOMPANY}|{ABPOSTNOMINAL}|"tel"|"est"|"ext"|"sq"|"bldg"|"etc"|"al"|"seq")"#),
+    (
+        "ABPOSTNOMINAL",
+        r#"(?:"jr"|"sr"|"bros"|(?:"ed"|"ph")\."d"|"blvd"|"rd"|"esq")"#,
+    ),
+    (
+        "ABENDING",
+        r#"(?:{ABMONTH}|{ABDAY}|{ABSTATE}|{ABCOMPANY}|{ABPOSTNOMINAL}|"tel"|"est"|"ext"|"sq"|"bldg"|"etc"|"al"|"seq")"#,
+    ),
     (
         "ABTITLE",
         r#"(?:"mr"|"mrs"|"ms"|[M]"iss"|"dr""s"?|"prof""s"?|"sen""s"?|"rep""s"?|"atty""s"?|"lt"|"col"|"gen"|"messrs"|"gov""s"?|"adm"|"rev"|"maj"|"sgt"|"cpl"|"pvt"|"capt"|"st""e"?|"ave"|"pres"|"lieut"|"hon"|"brig"|"c""o"?"mdr"|"pfc"|"spc"|"supt""s"?|"det"|"mt"|"ft"|"adj"|"adv"|"asst"|"assoc"|"ens"|"insp"|"mlle"|"mme"|"msgr"|"sfc"|"invt"|"elec"|"natl"|"m"[ft]"g"|"dept"|"vs"|"alex"|"wm"|"jos"|"cie"|"cf"|"a\.k\.a"|"treas"|"ph")"#,
     ),
-    ("ABNUMBER", r#"(?:"ca"|"fig""s"?|"prop"|"no""s"?|"art"|"bldg"|"pp"|"op")"#),
+    (
+        "ABNUMBER",
+        r#"(?:"ca"|"fig""s"?|"prop"|"no""s"?|"art"|"bldg"|"pp"|"op")"#,
+    ),
     (
         "ACRONYMS",
         r#"(?:"canada"|"sino"|"korean"|"eu"|"japan"|"non")-"u\.s"|"u\.s\.-"(?:"u\.k"|"u\.s\.s\.r")"#,
@@ -93,20 +129,41 @@ pub(super) const DEFINITIONS: &[(&str, &str)] = &[
         r#"(?:A(?:"bout"|"ccording"|"dditionally"|"fter"|"n"|"s"|"t")?|B"ut"|E"arlier"|H(?:"e"|"er"|"ere"|"owever")|I[FfNnTt]|L"ast"|M(?:"any"|"ore"|"r"\.|"s"\.)|N"ow"|O(?:"nce"|"ne"|"ther"|"ur")|S(?:"he"|"ince"|"o"|"ome"|"uch")|T(?:"hat"|"he"|"heir"|"hen"|"here"|"hese"|"hey"|"his")|W(?:"e"|"hat"|"hen"|"hile")|Y(?:"et"|"ou")|{SGML})"#,
     ),
     // Things with inner punctuation.
-    ("FILENAMEEXT", r#"(?:"bat"|"bmp"|"c"|"class"|"cgi"|"cpp"|"dll"|"doc"|"docx"|"exe"|"gif"|"gz"|"h"|"htm"|"html"|"jar"|"java"|"jpeg"|"jpg"|"mov"|"mp3"|"pdf"|"php"|"pl"|"png"|"ppt"|"ps"|"py"|"sql"|"tar"|"txt"|"wav"|"x"|"xml"|"zip")"#),
-    ("FILENAME", r"(?:{LETTER}|{DIGIT})+(?:\.(?:{LETTER}|{DIGIT})+)*\.{FILENAMEEXT}"),
+    (
+        "FILENAMEEXT",
+        r#"(?:"bat"|"bmp"|"c"|"class"|"cgi"|"cpp"|"dll"|"doc"|"docx"|"exe"|"gif"|"gz"|"h"|"htm"|"html"|"jar"|"java"|"jpeg"|"jpg"|"mov"|"mp3"|"pdf"|"php"|"pl"|"png"|"ppt"|"ps"|"py"|"sql"|"tar"|"txt"|"wav"|"x"|"xml"|"zip")"#,
+    ),
+    (
+        "FILENAME",
+        r"(?:{LETTER}|{DIGIT})+(?:\.(?:{LETTER}|{DIGIT})+)*\.{FILENAMEEXT}",
+    ),
     ("ELISION", r"(?:[dDoOlL]{APOSETC}{ALNUM})"),
-    ("THING", r"{ELISION}?{ALNUM}+(?:{HYPHEN}{ELISION}?{ALNUM}+)*"),
+    (
+        "THING",
+        r"{ELISION}?{ALNUM}+(?:{HYPHEN}{ELISION}?{ALNUM}+)*",
+    ),
     (
         "APOSTROPHED",
         r"(?:[A-HJ-XZn]{APOSETC}{ALPHA}{2,}|{ALPHA}+[aeiouyAEIOUY]{APOSETC}[aeiouA-Z]{ALPHA}*)",
     ),
-    ("SYMBOL", r"[\u{25}\u{A1}\u{A6}-\u{A9}\u{AC}\u{AE}-\u{B1}\u{B4}\u{B6}-\u{B8}\u{BF}\u{D7}\u{F7}\u{37E}\u{387}\u{589}\u{5BE}\u{5C0}\u{5C3}\u{5C6}\u{5F3}-\u{5F4}\u{600}-\u{603}\u{606}-\u{60A}\u{60C}\u{614}\u{61B}\u{61E}-\u{61F}\u{66A}\u{66D}\u{6D4}\u{700}-\u{70D}\u{7F6}-\u{7F8}\u{964}-\u{965}\u{E4F}\u{1FBD}\u{2016}-\u{2017}\u{2020}-\u{2023}\u{2030}-\u{2038}\u{203B}\u{203E}-\u{2042}\u{207C}-\u{207E}\u{208C}-\u{208E}\u{2100}-\u{2101}\u{2103}-\u{2106}\u{2108}-\u{2109}\u{2114}\u{2116}-\u{2118}\u{211E}-\u{2123}\u{2125}\u{2127}\u{2129}\u{212E}\u{213A}-\u{213B}\u{2140}-\u{2144}\u{214A}-\u{214D}\u{214F}\u{2190}-\u{24B5}\u{24D0}-\u{2BFF}\u{3002}\u{3012}\u{30FB}\u{FF01}-\u{FF0F}\u{FF1A}-\u{FF20}\u{FF3B}-\u{FF40}\u{FF5B}-\u{FF65}]"),
-    ("HYPHENATED", r"[A-Za-z0-9][A-Za-z0-9.,\u{AD}]*(?:-(?:[A-Za-z0-9\u{AD}]+|{LONGACRONYM}\.))+"),
+    (
+        "SYMBOL",
+        r"[\u{25}\u{A1}\u{A6}-\u{A9}\u{AC}\u{AE}-\u{B1}\u{B4}\u{B6}-\u{B8}\u{BF}\u{D7}\u{F7}\u{37E}\u{387}\u{589}\u{5BE}\u{5C0}\u{5C3}\u{5C6}\u{5F3}-\u{5F4}\u{600}-\u{603}\u{606}-\u{60A}\u{60C}\u{614}\u{61B}\u{61E}-\u{61F}\u{66A}\u{66D}\u{6D4}\u{700}-\u{70D}\u{7F6}-\u{7F8}\u{964}-\u{965}\u{E4F}\u{1FBD}\u{2016}-\u{2017}\u{2020}-\u{2023}\u{2030}-\u{2038}\u{203B}\u{203E}-\u{2042}\u{207C}-\u{207E}\u{208C}-\u{208E}\u{2100}-\u{2101}\u{2103}-\u{2106}\u{2108}-\u{2109}\u{2114}\u{2116}-\u{2118}\u{211E}-\u{2123}\u{2125}\u{2127}\u{2129}\u{212E}\u{213A}-\u{213B}\u{2140}-\u{2144}\u{214A}-\u{214D}\u{214F}\u{2190}-\u{24B5}\u{24D0}-\u{2BFF}\u{3002}\u{3012}\u{30FB}\u{FF01}-\u{FF0F}\u{FF1A}-\u{FF20}\u{FF3B}-\u{FF40}\u{FF5B}-\u{FF65}]",
+    ),
+    (
+        "HYPHENATED",
+        r"[A-Za-z0-9][A-Za-z0-9.,\u{AD}]*(?:-(?:[A-Za-z0-9\u{AD}]+|{LONGACRONYM}\.))+",
+    ),
     ("AMPERSANDED", r"[A-Z]+(?:(?:[+&]|{AMP})[A-Z]+)+"),
-    ("SLASHED", r"[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}(?:\\?/[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}){1,2}"),
+    (
+        "SLASHED",
+        r"[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}(?:\\?/[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}){1,2}",
+    ),
     ("URLEND", r"[^ \t\n\x0C\r\x22<>|.!?(){},\-]"),
-    ("URL", r#""http""s"?"://"[^ \t\n\x0C\r\x22<>|(){}]+{URLEND}"#),
+    (
+        "URL",
+        r#""http""s"?"://"[^ \t\n\x0C\r\x22<>|(){}]+{URLEND}"#,
+    ),
     (
         "LIKELYURL",
         r#"(?:(?:"www\."(?:[^ \t\n\x0C\r\x22<>|().!?,{}]+\.)+[a-zA-Z]{2,4})|(?:(?:[^ \t\n\x0C\r\x22`'<>|(){}.!?,-_$]+\.)+(?:"com"|"net"|"org"|"edu")))(?:/[^ \t\n\x0C\r\x22<>|()]+{URLEND})?"#,
@@ -122,13 +179,25 @@ pub(super) const RULES: &[Rule] = &[
     rule(r#""c\+\+""#, Whole, Plain),
     rule(r##"(?:"c"|"f")#"##, Whole, Plain),
     rule(r"{SGML}", Whole, Spaces),
-    rule(r#"&(?:"md"|"mdash"|"ndash");|[\u{96}\u{97}\u{2013}-\u{2015}]"#, Whole, Dash),
+    rule(
+        r#"&(?:"md"|"mdash"|"ndash");|[\u{96}\u{97}\u{2013}-\u{2015}]"#,
+        Whole,
+        Dash,
+    ),
     rule(r#""&amp;""#, Whole, Amp),
-    rule(r##"&(?:"ht"|"tl"|"ur"|"lr"|"qc"|"ql"|"qr"|"odq"|"cdq"|#[0-9]+);"##, Whole, Plain),
+    rule(
+        r##"&(?:"ht"|"tl"|"ur"|"lr"|"qc"|"ql"|"qr"|"odq"|"cdq"|#[0-9]+);"##,
+        Whole,
+        Plain,
+    ),
     rule(r#""cannot""#, Last(3), Plain),
     rule(r#""gonna"|"gotta"|"lemme"|"gimme"|"wanna""#, Last(2), Plain),
     rule(r"{WORD}{AUXILIARY}", Auxiliary, SoftHyphen),
-    rule(r#"[A-Za-z\u{AD}]*[A-MO-Za-mo-z]\u{AD}*[nN]{APOSETC}[tT]"#, Not, SoftHyphen),
+    rule(
+        r#"[A-Za-z\u{AD}]*[A-MO-Za-mo-z]\u{AD}*[nN]{APOSETC}[tT]"#,
+        Not,
+        SoftHyphen,
+    ),
     rule(r"{WORD}", Whole, SoftHyphen),
     rule(
         r#"{APOS}"n"{APOS}?|[lLdDjJ]{APOS}|"dunkin"{APOS}|"somethin"{APOS}|"ol"{APOS}|{APOS}"em"|{APOS}"till"|{APOS}"til"|{APOS}"cause"|"cont'd"\.?|"nor'easter"|"c'mon"|"e'er"|"s'mores"|"ev'ry"|"li'l"|"nat'l"|"o"{APOSETC}"o"|{APOS}[2-9]0"s"|{APOSTROPHED}"#,
@@ -141,26 +210,46 @@ pub(super) const RULES: &[Rule] = &[
     rule(r"@[a-zA-Z_][a-zA-Z_0-9]*|#{LETTER}+", Whole, Plain),
     rule(r"{DATE}", Whole, SoftHyphen),
     rule(r"[\-+]?{NUM}", Whole, SoftHyphen),
-    rule(r"[\u{207A}\u{207B}\u{208A}\u{208B}]?(?:[\u{2070}\u{B9}\u{B2}\u{B3}\u{2074}-\u{2079}]+|[\u{2080}-\u{2089}]+)", Whole, Plain),
+    rule(
+        r"[\u{207A}\u{207B}\u{208A}\u{208B}]?(?:[\u{2070}\u{B9}\u{B2}\u{B3}\u{2074}-\u{2079}]+|[\u{2080}-\u{2089}]+)",
+        Whole,
+        Plain,
+    ),
     rule(r"[\u{BC}-\u{BE}\u{2153}-\u{215E}]", Whole, Fraction),
-    rule(r#"-(?:"rrb"|"lrb"|"rcb"|"lcb"|"rsb"|"lsb")-|"pro-"|"anti-"|"s"{AMP}"p-500"|"s"{AMP}"ls"|"cap"{APOS}"n"|"c"{APOS}"est""#, Whole, Amp),
+    rule(
+        r#"-(?:"rrb"|"lrb"|"rcb"|"lcb"|"rsb"|"lsb")-|"pro-"|"anti-"|"s"{AMP}"p-500"|"s"{AMP}"ls"|"cap"{APOS}"n"|"c"{APOS}"est""#,
+        Whole,
+        Amp,
+    ),
     rule(r"{FRACTION}", Whole, Spaces),
     rule(r"{SLASHED}", Whole, Plain),
     rule(r"[A-Z]*\$|#", Whole, Plain),
-    rule(r"[\u{A2}-\u{A5}\u{80}\u{20A0}\u{20A4}\u{20AC}\u{60B}\u{E3F}\u{FFE0}\u{FFE1}\u{FFE5}\u{FFE6}]", Whole, Currency),
+    rule(
+        r"[\u{A2}-\u{A5}\u{80}\u{20A0}\u{20A4}\u{20AC}\u{60B}\u{E3F}\u{FFE0}\u{FFE1}\u{FFE5}\u{FFE6}]",
+        Whole,
+        Currency,
+    ),
     // Abbreviations, most context first.
     rule(r#"'"tis""#, Last(2), Plain),
     rule(r#"'"twas""#, Last(3), Plain),
     rule(r"{ABNUMBER}\.{SPACENL}?{DIGIT}", Stop, Plain),
     rule(r"{ABENDING}\.{SENTEND}", StopTwice, Plain),
-    rule(r"{ABENDING}\.(?s:[\x00-\u{FFFF}].|[\u{10000}-\u{10FFFF}])", Stop, Plain),
+    rule(
+        r"{ABENDING}\.(?s:[\x00-\u{FFFF}].|[\u{10000}-\u{10FFFF}])",
+        Stop,
+        Plain,
+    ),
     rule(r"{ABENDING}\.", StopTwice, Plain),
     rule(r"{ABTITLE}\.", Whole, Plain),
     rule(r"(?:{ABTITLE}|{ACRONYM}){SPACE}", Last(1), Plain),
     rule(r"{ACRONYM}{NEWLINE}", Last(1), Plain),
     rule(r"{ACRONYM}\.", Whole, Plain),
     rule(r"{ACRONYM}\.{SPACENL}+{STARTER}{SPACENL}", StopTwice, Plain),
-    rule(r#"(?:"pt"[EYey]|"co")\.{SPACE}(?:"ltd"|"lim")"#, Stop, Plain),
+    rule(
+        r#"(?:"pt"[EYey]|"co")\.{SPACE}(?:"ltd"|"lim")"#,
+        Stop,
+        Plain,
+    ),
     rule(r"{FILENAME}(?:{SPACENL}|[.?!,])", Last(1), Plain),
     rule(r"{WORD}\.{INSENTENCE}", Last(1), SoftHyphen),
     rule(r"{PHONE}", Whole, Phone),
@@ -170,8 +259,16 @@ pub(super) const RULES: &[Rule] = &[
     rule(r"\x7F", Whole, Skip),
     rule(r#"<|"&lt;""#, Whole, Fixed("<")),
     rule(r#">|"&gt;""#, Whole, Fixed(">")),
-    rule(r"[<>]?[:;=][\-o*']?[()DPdpO\\{@|\[\]][^A-Za-z0-9]", Last(1), Parens),
-    rule(r"[\^x=~<>]\.\[\^[xX]=[^<]*<>\]|[\-\^x=~<>']_[\-\^x=~<>']|\([\-\^x=~<>'][_.]?[\-\^x=~<>']\)|\([\^x=~<>']-[\^x=~<>'`]\)", Whole, Parens),
+    rule(
+        r"[<>]?[:;=][\-o*']?[()DPdpO\\{@|\[\]][^A-Za-z0-9]",
+        Last(1),
+        Parens,
+    ),
+    rule(
+        r"[\^x=~<>]\.\[\^[xX]=[^<]*<>\]|[\-\^x=~<>']_[\-\^x=~<>']|\([\-\^x=~<>'][_.]?[\-\^x=~<>']\)|\([\^x=~<>']-[\^x=~<>'`]\)",
+        Whole,
+        Parens,
+    ),
     rule(r"\{", Whole, Fixed("-LCB-")),
     rule(r"\}", Whole, Fixed("-RCB-")),
     rule(r"\[", Whole, Fixed("-LSB-")),
@@ -179,11 +276,19 @@ pub(super) const RULES: &[Rule] = &[
     rule(r"\(", Whole, Fixed("-LRB-")),
     rule(r"\)", Whole, Fixed("-RRB-")),
     rule(r"-+", Whole, Dash),
-    rule(r"\.{3,5}|[\u{85}\u{2026}]|\.(?:[ \u{A0}]\.){2,4}", Whole, Ellipsis),
+    rule(
+        r"\.{3,5}|[\u{85}\u{2026}]|\.(?:[ \u{A0}]\.){2,4}",
+        Whole,
+        Ellipsis,
+    ),
     rule(r"[?!]+", Whole, Plain),
     rule(r"\*+|(?:\\\*){1,3}", Whole, Plain),
     rule(r"{INSENTENCE}", Whole, Plain),
-    rule(r"[.\u{A1}\u{BF}\u{37E}\u{589}\u{61F}\u{6D4}\u{700}-\u{702}\u{3002}]", Whole, Plain),
+    rule(
+        r"[.\u{A1}\u{BF}\u{37E}\u{589}\u{61F}\u{6D4}\u{700}-\u{702}\u{3002}]",
+        Whole,
+        Plain,
+    ),
     rule(r"=|/", Whole, Plain),
     rule(r"{HYPHENATED}", Whole, SoftHyphen),
     rule(r"{HYPHENATED}\.{INSENTENCE}", Last(1), SoftHyphen),
@@ -192,11 +297,23 @@ pub(super) const RULES: &[Rule] = &[
     rule(r"{AUXILIARY}[^A-Za-z]", Last(1), Quote),
     rule(r"'[A-Za-z][^ \t\n\r\u{A0}]", Last(2), OpeningQuote),
     rule(r"{APOS}[0-9]{2}{SPACENL}", Last(1), Plain),
-    rule(r"''|{APOS}|[`\u{91}-\u{94}\u{2018}-\u{201F}\u{AB}\u{BB}\u{2039}\u{203A}]{1,2}|{AUXILIARY}|[nN]{APOSETC}[tT]", Whole, Quote),
+    rule(
+        r"''|{APOS}|[`\u{91}-\u{94}\u{2018}-\u{201F}\u{AB}\u{BB}\u{2039}\u{203A}]{1,2}|{AUXILIARY}|[nN]{APOSETC}[tT]",
+        Whole,
+        Quote,
+    ),
     rule(r"{THING}", Whole, Plain),
     rule(r"{THING}\.{INSENTENCE}", Last(1), Plain),
     rule(r"[nN]{APOSETC}[tT][^A-Za-z]", Last(1), Quote),
-    rule(r"_+|#+|@+|<<|>>|[&+|\\^~]|[\u{207A}\u{207B}\u{208A}\u{208B}\u{2044}\u{24B6}-\u{24CF}]|{SYMBOL}", Whole, Plain),
-    rule(r#"\x00|{SPACE}+|[\u{200B}\u{200E}\u{200F}\u{FEFF}]|"&nbsp;""#, Whole, Skip),
+    rule(
+        r"_+|#+|@+|<<|>>|[&+|\\^~]|[\u{207A}\u{207B}\u{208A}\u{208B}\u{2044}\u{24B6}-\u{24CF}]|{SYMBOL}",
+        Whole,
+        Plain,
+    ),
+    rule(
+        r#"\x00|{SPACE}+|[\u{200B}\u{200E}\u{200F}\u{FEFF}]|"&nbsp;""#,
+        Whole,
+        Skip,
+    ),
     rule(r"{NEWLINE}", Whole, Line),
 ];

@@ -50,16 +50,28 @@ pub(super) struct Scanner {
 impl Scanner {
     pub(super) fn new() -> Self {
         static AUTOMATON: LazyLock<DFA> = LazyLock::new(automaton);
-        Self { dfa: &AUTOMATON, cache: AUTOMATON.create_cache() }
+        Self {
+            dfa: &AUTOMATON,
+            cache: AUTOMATON.create_cache(),
+        }
     }
 
-    /// The first token at or behind `*position`, which moves behind it. Characters that no rule knows are
+    /// The first token at or behind `*position` and before `end`; `*position` moves behind it. Rules look beyond
+    /// `end`. Characters that no rule knows are
     /// dropped, as the original does with its default option.
-    pub(super) fn next<'t>(&mut self, text: &'t str, position: &mut usize) -> Option<Token<'t>> {
-        while *position < text.len() {
+    pub(super) fn next<'t>(
+        &mut self,
+        text: &'t str,
+        end: usize,
+        position: &mut usize,
+    ) -> Option<Token<'t>> {
+        while *position < end {
             let input = Input::new(text).range(*position..).anchored(Anchored::Yes);
             // An automaton without quit bytes and without a limit on cache clearing can't fail.
-            let found = self.dfa.try_search_fwd(&mut self.cache, &input).expect("the search is infallible");
+            let found = self
+                .dfa
+                .try_search_fwd(&mut self.cache, &input)
+                .expect("the search is infallible");
             let rest = &text[*position..];
             let Some(found) = found else {
                 *position += rest.chars().next().map_or(1, char::len_utf8);
@@ -68,7 +80,10 @@ impl Scanner {
             let rule = &RULES[found.pattern().as_usize()];
             let (token, step) = cut(&text[*position..found.offset()], rule.cut);
             *position += step;
-            return Some(Token { text: token, write: rule.write });
+            return Some(Token {
+                text: token,
+                write: rule.write,
+            });
         }
         None
     }
@@ -78,10 +93,16 @@ impl Scanner {
 fn cut(matched: &str, cut: Cut) -> (&str, usize) {
     let token = match cut {
         Cut::Whole => matched,
-        Cut::Last(1) => matched.strip_suffix("\r\n").unwrap_or_else(|| without_last(matched, 1)),
+        Cut::Last(1) => matched
+            .strip_suffix("\r\n")
+            .unwrap_or_else(|| without_last(matched, 1)),
         Cut::Last(count) => without_last(matched, count),
         Cut::Auxiliary => {
-            let letters = if matched.ends_with(['m', 's', 'd', 'M', 'S', 'D']) { 1 } else { 2 };
+            let letters = if matched.ends_with(['m', 's', 'd', 'M', 'S', 'D']) {
+                1
+            } else {
+                2
+            };
             without_apostrophe(without_last(matched, letters))
         }
         Cut::Not => without_last(without_apostrophe(without_last(matched, 1)), 1),
@@ -89,7 +110,14 @@ fn cut(matched: &str, cut: Cut) -> (&str, usize) {
         Cut::StopTwice => {
             let end = matched.find(is_space_or_line_end).unwrap_or(matched.len());
             // `I.` is written `I`: its stop only ends the sentence.
-            return (if end == 2 { &matched[..1] } else { &matched[..end] }, end - 1);
+            return (
+                if end == 2 {
+                    &matched[..1]
+                } else {
+                    &matched[..end]
+                },
+                end - 1,
+            );
         }
     };
     (token, token.len())
@@ -97,13 +125,22 @@ fn cut(matched: &str, cut: Cut) -> (&str, usize) {
 
 fn without_last(text: &str, count: usize) -> &str {
     let mut rest = text.chars();
-    (0..count).for_each(|_| drop(rest.next_back()));
+    for _ in 0..count {
+        rest.next_back();
+    }
     rest.as_str()
 }
 
 /// An apostrophe is one character or the entity `&apos;`.
 fn without_apostrophe(text: &str) -> &str {
-    without_last(text, if text.ends_with(';') { "&apos;".len() } else { 1 })
+    without_last(
+        text,
+        if text.ends_with(';') {
+            "&apos;".len()
+        } else {
+            1
+        },
+    )
 }
 
 /// White space as the rules' `SPACENL` has it.
@@ -114,7 +151,9 @@ fn is_space_or_line_end(c: char) -> bool {
 /// Where an abbreviation's full stop ends: the first, but the second of `Ph.D.` and `Ed.D.`
 fn stop(matched: &str) -> usize {
     let first = matched.find('.').map_or(matched.len(), |i| i + 1);
-    let degree = ["ed.d.", "ph.d."].iter().any(|d| matched.get(..5).is_some_and(|m| m.eq_ignore_ascii_case(d)));
+    let degree = ["ed.d.", "ph.d."]
+        .iter()
+        .any(|d| matched.get(..5).is_some_and(|m| m.eq_ignore_ascii_case(d)));
     if degree { 5 } else { first }
 }
 
@@ -124,7 +163,16 @@ fn expand(pattern: &str) -> String {
     for (name, definition) in DEFINITIONS.iter().rev() {
         text = text.replace(&format!("{{{name}}}"), &format!("(?:{definition})"));
     }
-    text.split('"').enumerate().map(|(i, part)| if i % 2 == 1 { any_case(part) } else { part.to_owned() }).collect()
+    text.split('"')
+        .enumerate()
+        .map(|(i, part)| {
+            if i % 2 == 1 {
+                any_case(part)
+            } else {
+                part.to_owned()
+            }
+        })
+        .collect()
 }
 
 /// Each letter as the set of its forms.
@@ -142,6 +190,11 @@ fn any_case(word: &str) -> String {
 fn automaton() -> DFA {
     let patterns: Vec<String> = RULES.iter().map(|rule| expand(rule.pattern)).collect();
     // `All` keeps going after a match, so that the last one seen is the longest.
-    let config = DFA::config().match_kind(MatchKind::All).cache_capacity(CACHE_BYTES);
-    DFA::builder().configure(config).build_many(&patterns).expect("the rules are valid patterns")
+    let config = DFA::config()
+        .match_kind(MatchKind::All)
+        .cache_capacity(CACHE_BYTES);
+    DFA::builder()
+        .configure(config)
+        .build_many(&patterns)
+        .expect("the rules are valid patterns")
 }

@@ -73,7 +73,9 @@ fn ampersand(token: &str, out: &mut String) {
     let mut rest = token;
     while let Some(c) = rest.chars().next() {
         out.push(c);
-        let entity = rest.get(..AMP.len()).is_some_and(|start| start.eq_ignore_ascii_case(AMP));
+        let entity = rest
+            .get(..AMP.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(AMP));
         rest = &rest[if entity { AMP.len() } else { c.len_utf8() }..];
     }
 }
@@ -98,7 +100,11 @@ fn quotes(token: &str, opening: bool, out: &mut String) {
     let mut rest = token;
     while let Some(c) = rest.chars().next() {
         let (single, double) = (entity(rest, "&apos;"), entity(rest, "&quot;"));
-        if single || double { rest = &rest["&apos;".len()..] } else { rest = &rest[c.len_utf8()..] }
+        if single || double {
+            rest = &rest["&apos;".len()..]
+        } else {
+            rest = &rest[c.len_utf8()..]
+        }
         match c {
             _ if single || c == '\'' => out.push(if opening { '`' } else { '\'' }),
             _ if double || c == '"' => out.push_str(if opening { "``" } else { "''" }),
@@ -117,7 +123,11 @@ fn entity(text: &str, entity: &str) -> bool {
 
 fn dash(token: &str, out: &mut String) {
     let hyphens = token.bytes().all(|b| b == b'-');
-    out.push_str(if hyphens && !(3..=4).contains(&token.len()) { token } else { "--" });
+    out.push_str(if hyphens && !(3..=4).contains(&token.len()) {
+        token
+    } else {
+        "--"
+    });
 }
 
 fn currency(token: &str, out: &mut String) {

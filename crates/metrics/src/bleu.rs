@@ -1,0 +1,163 @@
+//! BLEU-1 to BLEU-4 of a corpus and of each image.
+//!
+//! Here: counts, coco-caption's score and the standard one. Not here: NeuralTalk's Perl script (`multi_bleu.rs`).
+//!
+//! Papineni et al. 2002. p_n = clipped matches / n-grams of the candidates, summed over the corpus;
+//! BLEU-N = BP · (p_1 · … · p_N)^(1/N); BP = exp(1 - r/c) for c < r, else 1, where r sums for each image the
+//! reference length closest to the candidate's (the shorter of two equally close).
+//!
+//! coco-caption (`bleu_scorer.py`, option `closest`) adds 1e-15 to every match count and candidate length and
+//! 1e-9 to every n-gram count and reference length, so that no division fails; the same here, term by term.
+
+use std::ops::{Add, AddAssign};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::corpus::Corpus;
+use crate::ngrams::{MAX_ORDER, Ngrams, count};
+
+/// coco-caption's constants against division by zero.
+const TINY: f64 = 1e-15;
+const SMALL: f64 = 1e-9;
+
+/// What BLEU needs to know of an image, or of a corpus as the sum of its images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BleuCounts {
+    /// Clipped matches of the candidate's n-grams, orders 1 to 4.
+    pub matches: [u64; MAX_ORDER],
+    /// N-grams of the candidate.
+    pub ngrams: [u64; MAX_ORDER],
+    /// Words of the candidate.
+    pub candidate_length: u64,
+    /// Words of the reference whose length is closest.
+    pub reference_length: u64,
+}
+
+impl BleuCounts {
+    /// BLEU-1 to BLEU-4 as coco-caption computes them.
+    pub fn coco(&self) -> [f64; MAX_ORDER] {
+        let ratio = (self.candidate_length as f64 + TINY) / (self.reference_length as f64 + SMALL);
+        let penalty = if ratio < 1.0 {
+            (1.0 - 1.0 / ratio).exp()
+        } else {
+            1.0
+        };
+        let mut product = 1.0;
+        std::array::from_fn(|n| {
+            product *= (self.matches[n] as f64 + TINY) / (self.ngrams[n] as f64 + SMALL);
+            product.powf(1.0 / (n + 1) as f64) * penalty
+        })
+    }
+
+    /// BLEU-1 to BLEU-4 by the paper's formula; 0 where an order has no match.
+    pub fn standard(&self) -> [f64; MAX_ORDER] {
+        let (c, r) = (self.candidate_length as f64, self.reference_length as f64);
+        let penalty = if c < r { (1.0 - r / c).exp() } else { 1.0 };
+        let mut logs = 0.0;
+        std::array::from_fn(|n| {
+            logs += (self.matches[n] as f64 / self.ngrams[n] as f64).ln();
+            if self.matches[n] == 0 || logs == f64::NEG_INFINITY {
+                0.0
+            } else {
+                (logs / (n + 1) as f64).exp() * penalty
+            }
+        })
+    }
+}
+
+impl AddAssign for BleuCounts {
+    fn add_assign(&mut self, other: Self) {
+        for n in 0..MAX_ORDER {
+            self.matches[n] += other.matches[n];
+            self.ngrams[n] += other.ngrams[n];
+        }
+        self.candidate_length += other.candidate_length;
+        self.reference_length += other.reference_length;
+    }
+}
+
+impl Add for BleuCounts {
+    type Output = Self;
+
+    fn add(mut self, other: Self) -> Self {
+        self += other;
+        self
+    }
+}
+
+impl std::iter::Sum for BleuCounts {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), Self::add)
+    }
+}
+
+/// Counts of every image, in the corpus's order.
+///
+/// An image without references counts reference length 0 and no matches.
+pub fn bleu_counts(corpus: &Corpus) -> Vec<BleuCounts> {
+    counts_of(corpus, &Ngrams::new(corpus))
+}
+
+pub(crate) fn counts_of(corpus: &Corpus, ngrams: &Ngrams) -> Vec<BleuCounts> {
+    (0..corpus.len())
+        .into_par_iter()
+        .map_init(Scratch::default, |scratch, i| {
+            image(corpus, ngrams, i, scratch)
+        })
+        .collect()
+}
+
+/// Buffers that live as long as a thread's work.
+#[derive(Default)]
+struct Scratch {
+    candidate: Vec<(u32, u32)>,
+    reference: Vec<(u32, u32)>,
+    clipped: Vec<u32>,
+}
+
+fn image(corpus: &Corpus, ngrams: &Ngrams, image: usize, scratch: &mut Scratch) -> BleuCounts {
+    let length = corpus.candidate(image).len();
+    let closest = corpus
+        .references(image)
+        .map(<[u32]>::len)
+        .min_by_key(|&r| (r.abs_diff(length), r));
+    let mut counts = BleuCounts {
+        candidate_length: length as u64,
+        reference_length: closest.unwrap_or(0) as u64,
+        ..BleuCounts::default()
+    };
+    for order in 1..=MAX_ORDER {
+        let candidate = ngrams.candidate(image, order);
+        counts.ngrams[order - 1] = candidate.len() as u64;
+        counts.matches[order - 1] = matches(candidate, ngrams.references(image, order), scratch);
+    }
+    counts
+}
+
+/// Candidate n-grams, each at most as often as in the reference that has most of it.
+fn matches<'n>(
+    candidate: &[u32],
+    references: impl Iterator<Item = &'n [u32]>,
+    scratch: &mut Scratch,
+) -> u64 {
+    let Scratch {
+        candidate: wanted,
+        reference: found,
+        clipped,
+    } = scratch;
+    count(candidate, wanted);
+    clipped.clear();
+    clipped.resize(wanted.len(), 0);
+    for reference in references {
+        count(reference, found);
+        let mut found = found.iter().peekable();
+        for (&(name, times), clipped) in wanted.iter().zip(clipped.iter_mut()) {
+            while found.next_if(|f| f.0 < name).is_some() {}
+            if let Some(f) = found.next_if(|f| f.0 == name) {
+                *clipped = (*clipped).max(times.min(f.1));
+            }
+        }
+    }
+    clipped.iter().map(|&c| u64::from(c)).sum()
+}

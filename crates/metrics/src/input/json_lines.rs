@@ -1,0 +1,60 @@
+//! JSON Lines: one object a line.
+//!
+//! Here: `{"image_id": …, "caption": "…"}`; also `image` or `id` for the id, and lists as `captions` or
+//! `references`. Not here: other keys, which are ignored.
+
+use serde::Deserialize;
+
+use super::id::Id;
+use super::{Captions, ParseError};
+
+#[derive(Deserialize)]
+struct Record {
+    #[serde(alias = "image", alias = "id")]
+    image_id: Option<Id>,
+    caption: Option<String>,
+    #[serde(alias = "references")]
+    captions: Option<Vec<String>>,
+}
+
+/// Captions of a JSON Lines file; an image may have many lines.
+///
+/// # Errors
+/// If a line is no such object, with its number. Empty lines are skipped.
+pub fn parse_json_lines(bytes: &[u8]) -> Result<Captions, ParseError> {
+    let mut captions = Captions::default();
+    for (i, line) in bytes.split(|&b| b == b'\n').enumerate() {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let record: Record = serde_json::from_slice(line).map_err(|source| ParseError::Line {
+            line: i + 1,
+            source,
+        })?;
+        let incomplete = |expected| ParseError::Incomplete {
+            record: i + 1,
+            expected,
+        };
+        let id = record
+            .image_id
+            .ok_or_else(|| incomplete("`image_id`, `image` or `id`"))?;
+        if record.caption.is_none() && record.captions.is_none() {
+            return Err(incomplete("`caption`, `captions` or `references`"));
+        }
+        captions.image(id.0.clone());
+        for caption in record
+            .caption
+            .into_iter()
+            .chain(record.captions.unwrap_or_default())
+        {
+            captions.push(id.0.clone(), caption);
+        }
+    }
+    Ok(captions)
+}
+
+/// Whether a file's first line is a record, not the beginning of a document.
+pub(super) fn is_record(line: &[u8]) -> bool {
+    let record = serde_json::from_slice::<Record>(line);
+    record.is_ok_and(|r| r.image_id.is_some() && (r.caption.is_some() || r.captions.is_some()))
+}

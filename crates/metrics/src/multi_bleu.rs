@@ -1,0 +1,226 @@
+//! NeuralTalk's `multi-bleu.perl`, on bytes: the same line, the same exit code.
+//!
+//! Here: the script's counting, formula and output. Not here: BLEU as papers define it (`bleu.rs`).
+//!
+//! Quirks that are kept, because published NeuralTalk scores contain them:
+//! - there is no brevity penalty: `BP=1.000` is always printed;
+//! - the four numbers are BLEU-1 to BLEU-4, not the four precisions;
+//! - `chop` takes the last byte of every line, also of a last line that does not end in a line end;
+//! - a line without a reference counts reference length 9999; candidates behind the last byte don't exist;
+//! - words are split at ASCII white space and `-lc` lowers ASCII letters only;
+//! - if the references have no word (or there is no candidate), a line of zeros is printed and the exit code is 1.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+const MAX_ORDER: usize = 4;
+
+/// What the script calls the length of a reference that is missing.
+const NO_REFERENCE: u64 = 9999;
+
+/// The script's sums; its output is the `Display` form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MultiBleu {
+    /// Clipped matches, orders 1 to 4.
+    pub matches: [u64; MAX_ORDER],
+    /// N-grams of the candidates.
+    pub ngrams: [u64; MAX_ORDER],
+    /// Words of the candidates (`hyp_len`).
+    pub candidate_length: u64,
+    /// Words of the closest references (`ref_len`).
+    pub reference_length: u64,
+}
+
+/// Why the script's references can't be read.
+#[derive(Debug, Error)]
+pub enum MultiBleuError {
+    /// Neither the name nor the name with a number exists.
+    #[error("ERROR: could not find reference file {}", stem.display())]
+    NoReference {
+        /// The name that was asked for.
+        stem: PathBuf,
+    },
+    /// A file exists but can't be read.
+    #[error("Can't read {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl MultiBleuError {
+    /// Perl's `die` exits with the operating system's error number, here ENOENT or the file's own.
+    pub fn exit_code(&self) -> u8 {
+        let number = match self {
+            Self::NoReference { .. } => Some(2),
+            Self::Unreadable { source, .. } => source.raw_os_error(),
+        };
+        number
+            .and_then(|n| u8::try_from(n).ok())
+            .filter(|&n| n != 0)
+            .unwrap_or(255)
+    }
+
+    /// What to try next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoReference { stem } => Some(format!(
+                "the references are read from `{0}`, or `{0}0`, `{0}1` …",
+                stem.display()
+            )),
+            Self::Unreadable { .. } => None,
+        }
+    }
+}
+
+/// The reference files of a name, read: `name0`, `name1` …, then `name` itself, or those of `name.ref`.
+///
+/// # Errors
+/// If there are none or one can't be read.
+pub fn read_references(stem: &Path) -> Result<Vec<Vec<u8>>, MultiBleuError> {
+    let with = |stem: &Path, suffix: &str| {
+        let mut name = stem.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let mut stem = stem.to_owned();
+    if !stem.exists() && !with(&stem, "0").exists() && with(&stem, ".ref0").exists() {
+        stem = with(&stem, ".ref");
+    }
+    let numbered = (0..)
+        .map(|n| with(&stem, &n.to_string()))
+        .take_while(|path| path.exists());
+    let paths: Vec<PathBuf> = numbered
+        .chain(Some(stem.clone()).filter(|path| path.exists()))
+        .collect();
+    let read = |path: PathBuf| {
+        std::fs::read(&path).map_err(|source| MultiBleuError::Unreadable { path, source })
+    };
+    let references = paths.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    if references.iter().all(Vec::is_empty) {
+        return Err(MultiBleuError::NoReference { stem });
+    }
+    Ok(references)
+}
+
+/// Scores candidates, one a line, against reference files with one line for each.
+pub fn multi_bleu<R: AsRef<[u8]>>(
+    candidates: &[u8],
+    references: &[R],
+    lowercase: bool,
+) -> MultiBleu {
+    let text = |bytes: &[u8]| {
+        if lowercase {
+            bytes.to_ascii_lowercase()
+        } else {
+            bytes.to_vec()
+        }
+    };
+    let candidates = text(candidates);
+    let references: Vec<Vec<u8>> = references.iter().map(|r| text(r.as_ref())).collect();
+    let mut references: Vec<_> = references.iter().map(|file| lines(file)).collect();
+    let mut sums = MultiBleu::default();
+    for candidate in lines(&candidates) {
+        let references: Vec<_> = references
+            .iter_mut()
+            .filter_map(Iterator::next)
+            .map(words)
+            .collect();
+        sums.add(&words(candidate), &references);
+    }
+    sums
+}
+
+/// Lines as `while (<FILE>) { chop; }` sees them: the last byte is gone, whatever it is.
+fn lines(file: &[u8]) -> impl Iterator<Item = &[u8]> {
+    file.split_inclusive(|&b| b == b'\n')
+        .map(|line| &line[..line.len() - 1])
+}
+
+/// Perl's `split`: ASCII white space, vertical tab included.
+fn words(line: &[u8]) -> Vec<&[u8]> {
+    line.split(|b| matches!(b, b'\t'..=b'\r' | b' '))
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
+impl MultiBleu {
+    fn add(&mut self, candidate: &[&[u8]], references: &[Vec<&[u8]>]) {
+        let length = |words: &[&[u8]]| words.len() as u64;
+        let closest = references
+            .iter()
+            .map(|r| length(r))
+            .map(|r| (r.abs_diff(length(candidate)), r))
+            .min();
+        self.candidate_length += length(candidate);
+        // The script's search starts with a difference of 9999 and a length of 9999.
+        self.reference_length += match closest {
+            Some((difference, length)) if difference < NO_REFERENCE => length,
+            Some((NO_REFERENCE, length)) => length.min(NO_REFERENCE),
+            _ => NO_REFERENCE,
+        };
+        for order in 1..=MAX_ORDER {
+            let mut allowed: HashMap<&[&[u8]], u64> = HashMap::new();
+            for reference in references {
+                for (ngram, times) in count(reference, order) {
+                    let most = allowed.entry(ngram).or_default();
+                    *most = times.max(*most);
+                }
+            }
+            for (ngram, times) in count(candidate, order) {
+                self.ngrams[order - 1] += times;
+                self.matches[order - 1] += times.min(allowed.get(ngram).copied().unwrap_or(0));
+            }
+        }
+    }
+
+    /// BLEU-1 to BLEU-4 in percent, without brevity penalty.
+    pub fn bleu(&self) -> [f64; MAX_ORDER] {
+        // The script's logarithm of 0.
+        let log = |p: f64| if p == 0.0 { -9_999_999_999.0 } else { p.ln() };
+        let mut logs = 0.0;
+        std::array::from_fn(|n| {
+            let total = self.ngrams[n] as f64;
+            logs += log(if total == 0.0 {
+                0.0
+            } else {
+                self.matches[n] as f64 / total
+            });
+            100.0 * (logs / (n + 1) as f64).exp()
+        })
+    }
+
+    /// The script's exit code.
+    pub fn exit_code(&self) -> u8 {
+        u8::from(self.reference_length == 0)
+    }
+}
+
+fn count<'w>(words: &'w [&'w [u8]], order: usize) -> HashMap<&'w [&'w [u8]], u64> {
+    let mut counts = HashMap::new();
+    for ngram in words.windows(order) {
+        *counts.entry(ngram).or_default() += 1;
+    }
+    counts
+}
+
+impl fmt::Display for MultiBleu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.reference_length == 0 {
+            return f.write_str("BLEU = 0, 0/0/0/0 (BP=0, ratio=0, hyp_len=0, ref_len=0)");
+        }
+        let [b1, b2, b3, b4] = self.bleu();
+        let (c, r) = (self.candidate_length, self.reference_length);
+        let ratio = c as f64 / r as f64;
+        write!(
+            f,
+            "BLEU = {b1:.1}/{b2:.1}/{b3:.1}/{b4:.1} (BP=1.000, ratio={ratio:.3}, hyp_len={c}, ref_len={r})"
+        )
+    }
+}
