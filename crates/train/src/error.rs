@@ -31,11 +31,11 @@ pub enum TrainError {
     /// Options given outside a file don't parse.
     #[error("options: {0}")]
     Flags(String),
-    /// The folder holds a run already.
-    #[error("`{}` already holds a run", run.display())]
+    /// A run of this name is there already.
+    #[error("`{}` belongs to a run that is there already", path.display())]
     RunExists {
-        /// The folder.
-        run: PathBuf,
+        /// Its first file that was found.
+        path: PathBuf,
     },
     /// The folder holds no run.
     #[error("`{}` is not a run: it has no config.toml", run.display())]

@@ -29,8 +29,13 @@ impl RunFolder {
             _lock: lock(root)?,
         };
         let config = folder.config();
-        if config.try_exists().map_err(TrainError::read(&config))? {
-            return Err(TrainError::RunExists { run: root.into() });
+        // A checkpoint of another run under our name would be taken for ours on resume.
+        let last = folder.checkpoint(options, Kind::Last);
+        let best = folder.checkpoint(options, Kind::Best);
+        for path in [&config, &last, &best] {
+            if path.try_exists().map_err(TrainError::read(path))? {
+                return Err(TrainError::RunExists { path: path.clone() });
+            }
         }
         replace(&config, options.to_toml().as_bytes())?;
         Ok(folder)

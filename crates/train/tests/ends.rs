@@ -5,7 +5,7 @@ mod toy;
 use std::path::Path;
 
 use serde_json::Value;
-use train::{Event, Generator, Options, Outcome, Reason, ScheduleKind, Solver};
+use train::{Event, Generator, Options, Outcome, Reason, ScheduleKind, Select, Solver};
 
 fn setup() -> (tempfile::TempDir, Options) {
     let folder = tempfile::tempdir().expect("folder");
@@ -29,7 +29,11 @@ fn a_run_learns_and_its_folder_tells_all() {
     options.tensorboard = true;
     let run = folder.path().join("run");
     let outcome = toy::train(&options, &run).expect("trained");
-    let Outcome::Finished { reason: Reason::MaxEpochs, best: Some(best) } = outcome else {
+    let Outcome::Finished {
+        reason: Reason::MaxEpochs,
+        best: Some(best),
+    } = outcome
+    else {
         panic!("{outcome:?}")
     };
     let evaluations: Vec<f64> = toy::history(&run)
@@ -41,24 +45,41 @@ fn a_run_learns_and_its_folder_tells_all() {
         .collect();
     let least = evaluations.iter().copied().fold(f64::INFINITY, f64::min);
     assert_eq!(best, least);
-    assert!(best < 2.5 && best < 0.5 * evaluations[0], "it learns: {evaluations:?}");
+    assert!(
+        best < 2.5 && best < 0.5 * evaluations[0],
+        "it learns: {evaluations:?}"
+    );
 
     let saved = checkpoint::load(&run.join("best.safetensors")).expect("best");
     assert_eq!(saved.scores["val_ppl2"], best);
-    assert_eq!((saved.dataset.as_str(), saved.features.dimension), ("toy", toy::D));
+    assert_eq!(
+        (saved.dataset.as_str(), saved.features.dimension),
+        ("toy", toy::D)
+    );
     assert!(saved.training.is_none(), "only `last` can be resumed");
     assert_eq!(saved.params["dataset"], "toy");
     assert_eq!(saved.params["solver"], "rmsprop");
 
-    let status: Vec<_> = std::fs::read_dir(run.join("status")).expect("status").collect();
+    let status: Vec<_> = std::fs::read_dir(run.join("status"))
+        .expect("status")
+        .collect();
     let path = status[0].as_ref().expect("a file").path();
     assert!(path.to_string_lossy().ends_with("_status.json"), "{path:?}");
     let value: Value = serde_json::from_slice(&std::fs::read(path).expect("read")).expect("JSON");
-    let last = value["history"].as_array().expect("a list").last().expect("a report");
+    let last = value["history"]
+        .as_array()
+        .expect("a list")
+        .last()
+        .expect("a report");
     let total = iteration(&run, "last");
     assert_eq!(last["iter"], serde_json::json!([total - 1, total]));
     assert_eq!(last["val_ppl2"].as_f64(), evaluations.last().copied());
-    assert_eq!(std::fs::read_dir(run.join("tensorboard")).expect("folder").count(), 1);
+    assert_eq!(
+        std::fs::read_dir(run.join("tensorboard"))
+            .expect("folder")
+            .count(),
+        1
+    );
 }
 
 #[test]
@@ -83,8 +104,19 @@ fn divergence_keeps_the_last_good_state() {
     let text = std::fs::read_to_string(bad.join("events.jsonl")).expect("events");
     let end = text.lines().last().expect("an end");
     let end: Event = serde_json::from_str(end).expect("an event");
-    let Event::Diverged { iteration: at, message, first_cost, .. } = end else { panic!("{end:?}") };
-    assert!(message.contains("learning-rate") && first_cost.is_some(), "{message}");
+    let Event::Diverged {
+        iteration: at,
+        message,
+        first_cost,
+        ..
+    } = end
+    else {
+        panic!("{end:?}")
+    };
+    assert!(
+        message.contains("learning-rate") && first_cost.is_some(),
+        "{message}"
+    );
     // One epoch is 4 steps; the fifth jumps, the sixth cost shows it.
     let kept = iteration(&bad, "last");
     assert!(kept < at && kept >= 4, "kept {kept}, diverged at {at}");
@@ -128,7 +160,9 @@ fn early_stopping_and_abort_end_a_run_for_good() {
         options.min_ppl_or_abort = abort;
         let run = folder.path().join("run");
         let outcome = toy::train(&options, &run).expect("ended");
-        let Outcome::Finished { reason, .. } = outcome else { panic!("{outcome:?}") };
+        let Outcome::Finished { reason, .. } = outcome else {
+            panic!("{outcome:?}")
+        };
         assert_eq!(reason, wanted);
         assert!(iteration(&run, "last") < 160, "{reason:?}");
         assert_eq!(toy::resume(&run).expect("stays ended"), outcome);
@@ -152,7 +186,10 @@ fn a_checkpoint_is_where_another_run_starts() {
         train::Control::Continue
     })
     .expect("trained");
-    assert!(warnings.len() == 1 && warnings[0].contains("hidden-size = 8"), "{warnings:?}");
+    assert!(
+        warnings.len() == 1 && warnings[0].contains("hidden-size = 8"),
+        "{warnings:?}"
+    );
     let config = std::fs::read_to_string(run.join("config.toml")).expect("config");
     assert!(config.contains("hidden-size = 8"), "{config}");
     let cost = |run: &Path| match toy::history(run).first() {
@@ -160,4 +197,38 @@ fn a_checkpoint_is_where_another_run_starts() {
         other => panic!("{other:?}"),
     };
     assert!(cost(&run) < cost(&first), "it starts where the other ended");
+}
+
+#[test]
+fn the_best_checkpoint_can_be_chosen_by_a_score() {
+    for (select, name) in [(Select::Bleu4, "bleu4"), (Select::Cider, "cider")] {
+        let (folder, mut options) = setup();
+        options.select = select;
+        options.max_epochs = 20;
+        options.learning_rate_schedule = ScheduleKind::Constant;
+        options.eval_beam_size = 2;
+        let run = folder.path().join("run");
+        let outcome = toy::train(&options, &run).expect("trained");
+        let Outcome::Finished { best, .. } = outcome else {
+            panic!("{outcome:?}")
+        };
+        let scores: Vec<f64> = toy::history(&run)
+            .iter()
+            .filter_map(|event| match event {
+                Event::Evaluated {
+                    scores, samples, ..
+                } => {
+                    assert_eq!(samples.len(), 3, "samples are the first pictures' captions");
+                    assert!(scores.contains_key("bleu1"), "{scores:?}");
+                    Some(scores[name])
+                }
+                _ => None,
+            })
+            .collect();
+        let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        assert!(
+            most > 0.1 && best == Some(most),
+            "{name}: {best:?} of {scores:?}"
+        );
+    }
 }

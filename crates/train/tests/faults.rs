@@ -26,7 +26,10 @@ fn refused(options: &Options, run: &Path, code: u8, parts: &[&str]) -> TrainErro
         assert!(message.contains(part), "`{part}` is not in: {message}");
     }
     assert!(error.hint().is_some(), "no hint for: {message}");
-    assert!(!run.join("config.toml").exists(), "a run was made: {message}");
+    assert!(
+        !run.join("config.toml").exists(),
+        "a run was made: {message}"
+    );
     error
 }
 
@@ -70,7 +73,12 @@ fn features_of_another_dataset_are_refused() {
         &options,
         &run,
         3,
-        &["few.npy", "imgid 0 to 12", "10 columns", "3 pictures have none"],
+        &[
+            "few.npy",
+            "imgid 0 to 12",
+            "10 columns",
+            "3 pictures have none",
+        ],
     );
 
     options.features = good;
@@ -84,10 +92,18 @@ fn features_of_another_dataset_are_refused() {
     let error = train::resume(&run, &overrides, &mut |_| Control::Continue).expect_err("D differs");
     assert_eq!(error.exit_code(), 3);
     let message = error.to_string();
-    assert!(message.contains("wide.npy") && message.contains('9') && message.contains('6'), "{message}");
+    assert!(
+        message.contains("wide.npy") && message.contains('9') && message.contains('6'),
+        "{message}"
+    );
     options.features = Some(wide);
     options.init_model_from = Some(run.join("best.safetensors"));
-    refused(&options, &folder.path().join("other"), 3, &["wide.npy", "best.safetensors"]);
+    refused(
+        &options,
+        &folder.path().join("other"),
+        3,
+        &["wide.npy", "best.safetensors"],
+    );
 }
 
 #[test]
@@ -100,7 +116,9 @@ fn changed_data_is_noticed_on_resume() {
     };
     train::start(&options, &run, &mut sink).expect("stopped");
     edit_dataset(&options, |json| {
-        let sentences = json["images"][0]["sentences"].as_array_mut().expect("a list");
+        let sentences = json["images"][0]["sentences"]
+            .as_array_mut()
+            .expect("a list");
         sentences.pop();
     });
     let error = toy::resume(&run).expect_err("other data");
@@ -138,7 +156,10 @@ fn wrong_paths_and_folders() {
     assert!(matches!(error, TrainError::NoRun { .. }), "{error}");
     toy::train(&options, &run).expect("trained");
     let error = toy::train(&options, &run).expect_err("a run is there");
-    assert!(matches!(error, TrainError::RunExists { .. }) && error.exit_code() == 2, "{error}");
+    assert!(
+        matches!(error, TrainError::RunExists { .. }) && error.exit_code() == 2,
+        "{error}"
+    );
 }
 
 #[test]

@@ -16,7 +16,12 @@ use serde_json::Value;
 use tensor::ops::Mask;
 use tensor::{Device, Element, Tensor};
 
-const VARIANTS: [&str; 4] = ["lstm_tanhC1", "rnn_relu0_once0", "rnn_relu0_once1", "rnn_relu1_once1"];
+const VARIANTS: [&str; 4] = [
+    "lstm_tanhC1",
+    "rnn_relu0_once0",
+    "rnn_relu0_once1",
+    "rnn_relu1_once1",
+];
 
 fn shared() -> Option<PathBuf> {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
@@ -40,7 +45,10 @@ fn npz(path: &Path) -> Arrays {
     names
         .into_iter()
         .map(|name| {
-            let array = archive.by_name(&name).expect("an array").expect("it is listed");
+            let array = archive
+                .by_name(&name)
+                .expect("an array")
+                .expect("it is listed");
             (name, array.into_vec().expect("f64"))
         })
         .collect()
@@ -56,7 +64,8 @@ impl FirstBatch {
     fn read(root: &Path, words: &[String]) -> Self {
         let vocabulary = Vocabulary::from_words(words.to_vec()).expect("vocabulary");
         let dataset = Dataset::open(root.join("oracle/data/flickr8k")).expect("dataset");
-        let features = Features::open(root.join("oracle/data/flickr8k/vgg_feats.mat")).expect("features");
+        let features =
+            Features::open(root.join("oracle/data/flickr8k/vgg_feats.mat")).expect("features");
         let batches = json(&root.join("oracle/nt1/train_trace/batches.json"));
         let (mut pictures, mut sentences) = (Vec::new(), Vec::new());
         for pick in batches["batches"][0].as_array().expect("a batch") {
@@ -74,7 +83,10 @@ impl FirstBatch {
             pictures.push(features.row(image.imgid).expect("a vector").to_vec());
             sentences.push(vocabulary.encode(&caption.tokens));
         }
-        Self { pictures, sentences }
+        Self {
+            pictures,
+            sentences,
+        }
     }
 }
 
@@ -97,12 +109,18 @@ struct Found {
 }
 
 /// Costs and gradients as the original reports them: divided by the batch size, L2 included.
-fn compute<T: Element>(root: &Path, variant: &str, drop: Option<&Arrays>, summary: &Value) -> Found {
+fn compute<T: Element>(
+    root: &Path,
+    variant: &str,
+    drop: Option<&Arrays>,
+    summary: &Value,
+) -> Found {
     let device = Device::cpu(2);
-    let saved = read_neuraltalk(&root.join(format!("oracle/nt1/checkpoints/{variant}.p2"))).expect("checkpoint");
+    let saved = read_neuraltalk(&root.join(format!("oracle/nt1/checkpoints/{variant}.p2")))
+        .expect("checkpoint");
     let first = FirstBatch::read(root, &saved.words);
     let decoder = Decoder::<T>::from_parameters(saved.decoder.clone(), &device, |name| {
-        let array = saved.weights.iter().find(|a| a.name == name)?;
+        let array = saved.arrays.iter().find(|a| a.name == name)?;
         Some(Tensor::from_values(&device, &array.shape, &array.data))
     })
     .expect("parameters");
@@ -124,7 +142,14 @@ fn compute<T: Element>(root: &Path, variant: &str, drop: Option<&Arrays>, summar
 
     let dropout = match drop {
         None => Dropout::Off,
-        Some(arrays) => Dropout::Given(masks(&device, &saved.decoder, arrays, &order, &first.sentences, summary)),
+        Some(arrays) => Dropout::Given(masks(
+            &device,
+            &saved.decoder,
+            arrays,
+            &order,
+            &first.sentences,
+            summary,
+        )),
     };
     let loss = decoder.loss(&batch, &dropout, true);
     let regc = summary["regc"].as_f64().expect("regc");
@@ -137,7 +162,11 @@ fn compute<T: Element>(root: &Path, variant: &str, drop: Option<&Arrays>, summar
             let weights = p.value.data().iter().map(|w| w.to_f64());
             let l2 = if p.regularized { regc } else { 0.0 };
             regularization += 0.5 * l2 * weights.clone().map(|w| w * w).sum::<f64>();
-            let total = g.data().iter().zip(weights).map(|(g, w)| (g.to_f64() + l2 * w) / count as f64);
+            let total = g
+                .data()
+                .iter()
+                .zip(weights)
+                .map(|(g, w)| (g.to_f64() + l2 * w) / count as f64);
             (p.name.clone(), total.collect())
         })
         .collect();
@@ -157,7 +186,10 @@ fn masks<T: Element>(
     summary: &Value,
 ) -> Vec<Mask<T>> {
     let probability = |key: &str| summary[key].as_f64().expect("a probability");
-    let (encoder, decoder) = (probability("drop_prob_encoder"), probability("drop_prob_decoder"));
+    let (encoder, decoder) = (
+        probability("drop_prob_encoder"),
+        probability("drop_prob_decoder"),
+    );
     let draws = |per_sentence: usize, which: usize| -> Vec<&Vec<f64>> {
         (0..sentences.len())
             .map(|s| &arrays[&format!("rand_{:03}", s * per_sentence + which)])
@@ -174,7 +206,10 @@ fn masks<T: Element>(
             mask(draws(2, 1), 1, c.hidden, decoder),
         ],
         DecoderConfig::Rnn(c) => {
-            let pictures: Vec<f64> = order.iter().flat_map(|&s| draws(3, 1)[s].iter().copied()).collect();
+            let pictures: Vec<f64> = order
+                .iter()
+                .flat_map(|&s| draws(3, 1)[s].iter().copied())
+                .collect();
             vec![
                 mask(draws(3, 0), 0, c.embedding, encoder),
                 Mask::from_draws(device, &[order.len(), c.hidden], &pictures, encoder),
@@ -228,10 +263,21 @@ fn compare<T: Element>(tolerance: f64) {
             let arrays = npz(&root.join(format!("oracle/nt1/grads/{name}.npz")));
             let found = compute::<T>(&root, variant, (case == "drop").then_some(&arrays), summary);
             let close = |what: &str, got: f64, want: f64| {
-                assert!((got - want).abs() <= tolerance * want.abs(), "{name}: {what} {got}, want {want}");
+                assert!(
+                    (got - want).abs() <= tolerance * want.abs(),
+                    "{name}: {what} {got}, want {want}"
+                );
             };
-            close("cost", found.cost, summary["loss_cost"].as_f64().expect("cost"));
-            close("regularisation", found.regularization, summary["reg_cost"].as_f64().expect("cost"));
+            close(
+                "cost",
+                found.cost,
+                summary["loss_cost"].as_f64().expect("cost"),
+            );
+            close(
+                "regularisation",
+                found.regularization,
+                summary["reg_cost"].as_f64().expect("cost"),
+            );
             for (parameter, gradient) in &found.gradients {
                 let (want, step) = golden(&arrays, parameter, &config);
                 let got: Vec<f64> = if step == 1 {
@@ -246,7 +292,10 @@ fn compare<T: Element>(tolerance: f64) {
                 assert!(size > 0.0, "{name} {parameter}: a golden gradient of zeros");
                 for (i, (got, want)) in got.iter().zip(&want).enumerate() {
                     let allowed = tolerance * size.max(want.abs());
-                    assert!((got - want).abs() <= allowed, "{name} {parameter}[{i}]: {got}, want {want}");
+                    assert!(
+                        (got - want).abs() <= allowed,
+                        "{name} {parameter}[{i}]: {got}, want {want}"
+                    );
                 }
             }
         }

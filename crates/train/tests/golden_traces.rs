@@ -24,8 +24,16 @@ struct Worst {
 
 impl std::fmt::Display for Worst {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { cost, ppl2, validation, weight } = self;
-        write!(f, "cost {cost:.0e}, ppl2 {ppl2:.0e}, val ppl2 {validation:.0e}, weights {weight:.0e}")
+        let Self {
+            cost,
+            ppl2,
+            validation,
+            weight,
+        } = self;
+        write!(
+            f,
+            "cost {cost:.0e}, ppl2 {ppl2:.0e}, val ppl2 {validation:.0e}, weights {weight:.0e}"
+        )
     }
 }
 
@@ -97,7 +105,10 @@ fn follow<T: Element>(data: &Data, trace: &Value) -> Worst {
     let val = Encoded::new(&data.dataset, &vocabulary, &[Split::Val]);
     let records: Vec<_> = data.dataset.of_split(Split::Train).collect();
     let pick = |&(imgid, sentid): &(u32, u32)| {
-        let image = records.iter().position(|r| r.imgid == imgid).expect("imgid");
+        let image = records
+            .iter()
+            .position(|r| r.imgid == imgid)
+            .expect("imgid");
         let mut captions = records[image].captions.iter();
         let sentence = captions.position(|c| c.sentid == sentid).expect("sentid");
         (image, sentence)
@@ -122,7 +133,12 @@ fn follow<T: Element>(data: &Data, trace: &Value) -> Worst {
         ] {
             let want = step[name].as_f64().expect(name);
             // The penalty is a thousandth of the cost that is minimised: compare with that.
-            raise(&mut worst.cost, found, want, step["total_cost"].as_f64().expect("cost"));
+            raise(
+                &mut worst.cost,
+                found,
+                want,
+                step["total_cost"].as_f64().expect("cost"),
+            );
         }
         let want = step["ppl2"].as_f64().expect("ppl2");
         raise(&mut worst.ppl2, pass.cost.ppl2, want, want);
@@ -130,12 +146,20 @@ fn follow<T: Element>(data: &Data, trace: &Value) -> Worst {
         // 20 steps an epoch, eval_period 0.5.
         if (it + 1).is_multiple_of(10) {
             let line = validations.next().expect("a line").as_str().expect("text");
-            let want: f64 = line.rsplit(' ').next().expect("a number").parse().expect("a number");
+            let want: f64 = line
+                .rsplit(' ')
+                .next()
+                .expect("a number")
+                .parse()
+                .expect("a number");
             let found = perplexity(&trainer.decoder, &val, &data.features, 100, None).expect("val");
             raise(&mut worst.validation, found.ppl2, want, want);
         }
     }
-    assert!(validations.next().is_none(), "all validations were compared");
+    assert!(
+        validations.next().is_none(),
+        "all validations were compared"
+    );
     let mut compared = 0;
     for (name, want) in trace["final"].as_object().expect("final") {
         let found = neuraltalk_array(&trainer.decoder, name);
@@ -176,7 +200,9 @@ fn neuraltalk_array<T: Element>(decoder: &Decoder<T>, name: &str) -> Vec<f64> {
         "bhh" => &["rnn.hidden.bias"],
         other => panic!("parameter {other}"),
     };
-    let values = parts.iter().flat_map(|part| decoder.parameters().value(part).data());
+    let values = parts
+        .iter()
+        .flat_map(|part| decoder.parameters().value(part).data());
     values.map(|x| x.to_f64()).collect()
 }
 
@@ -186,7 +212,11 @@ fn all(check: impl Fn(&str, &Value, &Data)) {
     let mut traces = 0;
     for entry in std::fs::read_dir(folder).expect("folder") {
         let path = entry.expect("entry").path();
-        let name = path.file_stem().expect("name").to_string_lossy().into_owned();
+        let name = path
+            .file_stem()
+            .expect("name")
+            .to_string_lossy()
+            .into_owned();
         if name == "batches" {
             continue;
         }
@@ -205,7 +235,10 @@ fn every_solver_follows_the_original_in_f64() {
         let aborted = trace["aborted"].as_bool().expect("aborted");
         // The aborted run's second cost is 300 times its first: rounding grows with it.
         let tolerance = if aborted { 1e-7 } else { 1e-9 };
-        assert!(worst.cost < tolerance && worst.ppl2 < 10.0 * tolerance, "{name}: {worst:?}");
+        assert!(
+            worst.cost < tolerance && worst.ppl2 < 10.0 * tolerance,
+            "{name}: {worst:?}"
+        );
         // Printed with six digits after the point.
         assert!(worst.validation < 1e-6, "{name}: {worst:?}");
         assert!(worst.weight < 1e-7, "{name}: {worst:?}");
@@ -217,7 +250,10 @@ fn every_solver_follows_the_original_in_f32() {
     all(|name, trace, data| {
         let worst = follow::<f32>(data, trace);
         println!("f32 {name}: {worst}");
-        assert!(worst.cost < 1e-3 && worst.validation < 1e-3, "{name}: {worst:?}");
+        assert!(
+            worst.cost < 1e-3 && worst.validation < 1e-3,
+            "{name}: {worst:?}"
+        );
         assert!(worst.weight < 1e-3, "{name}: {worst:?}");
     });
 }
@@ -238,7 +274,10 @@ fn perplexities_of_all_splits_are_the_originals() {
         let start = load(&format!("{variant}.p2"));
         let vocabulary = Vocabulary::from_words(start.words.clone()).expect("words");
         let device = Device::cpu(1);
-        let (double, single) = (decoder::<f64>(&start, &device), decoder::<f32>(&start, &device));
+        let (double, single) = (
+            decoder::<f64>(&start, &device),
+            decoder::<f32>(&start, &device),
+        );
         for (split, max_images, name) in [
             (Split::Train, None, "train"),
             (Split::Val, None, "val"),
@@ -251,8 +290,14 @@ fn perplexities_of_all_splits_are_the_originals() {
                 let f64 = perplexity(&double, &encoded, &data.features, batch, max_images);
                 let f32 = perplexity(&single, &encoded, &data.features, batch, max_images);
                 let (f64, f32) = (f64.expect("f64").ppl2, f32.expect("f32").ppl2);
-                assert!((f64 / want - 1.0).abs() < 1e-9, "{variant} {name}: {f64}, not {want}");
-                assert!((f32 / want - 1.0).abs() < 1e-5, "{variant} {name}: {f32}, not {want}");
+                assert!(
+                    (f64 / want - 1.0).abs() < 1e-9,
+                    "{variant} {name}: {f64}, not {want}"
+                );
+                assert!(
+                    (f32 / want - 1.0).abs() < 1e-5,
+                    "{variant} {name}: {f32}, not {want}"
+                );
                 compared += 1;
             }
         }

@@ -31,7 +31,10 @@ fn killed_at(n: usize, run: impl FnOnce(train::Sink) -> bool) -> bool {
 }
 
 fn same(straight: &Path, other: &Path, what: &str) {
-    assert!(toy::checkpoints(straight) == toy::checkpoints(other), "{what}: other weights");
+    assert!(
+        toy::checkpoints(straight) == toy::checkpoints(other),
+        "{what}: other weights"
+    );
     assert_eq!(toy::history(straight), toy::history(other), "{what}");
 }
 
@@ -45,7 +48,10 @@ fn every_solver_stops_anywhere_and_goes_on_exactly() {
             let options = toy::options(&data, solver, generator);
             let straight = folder.path().join(format!("{what} straight"));
             let outcome = toy::train(&options, &straight).expect("trained");
-            assert!(matches!(outcome, Outcome::Finished { .. }), "{what}: {outcome:?}");
+            assert!(
+                matches!(outcome, Outcome::Finished { .. }),
+                "{what}: {outcome:?}"
+            );
             let steps = toy::history(&straight).len();
             assert!(steps > 12, "{what}: {steps} steps and evaluations");
             for k in [1, 2, 5, 8, 11] {
@@ -119,12 +125,19 @@ fn same_seed_same_weights_for_any_number_of_threads() {
                 word_encoding_size: 24,
                 ..toy::options(&data, Solver::Rmsprop, generator)
             };
-            let run = folder.path().join(format!("{generator:?} {threads} {seed}"));
+            let run = folder
+                .path()
+                .join(format!("{generator:?} {threads} {seed}"));
             toy::train(&options, &run).expect("trained");
-            checkpoint::load(&run.join("last.safetensors")).expect("last").weights
+            checkpoint::load(&run.join("last.safetensors"))
+                .expect("last")
+                .weights
         };
         let one = weights(1, 7);
-        assert!(one == weights(2, 7) && one == weights(3, 7), "{generator:?}");
+        assert!(
+            one == weights(2, 7) && one == weights(3, 7),
+            "{generator:?}"
+        );
         assert!(one != weights(1, 8), "another seed, other weights");
     }
 }
@@ -151,7 +164,11 @@ fn resuming_with_more_threads_and_moved_data_changes_nothing() {
         threads: Some(3),
     };
     train::resume(&run, &overrides, &mut |_| Control::Continue).expect("resumed");
-    let weights = |run: &Path| checkpoint::load(&run.join("last.safetensors")).expect("last").weights;
+    let weights = |run: &Path| {
+        checkpoint::load(&run.join("last.safetensors"))
+            .expect("last")
+            .weights
+    };
     assert!(weights(&straight) == weights(&run));
     assert_eq!(toy::history(&straight), toy::history(&run));
 }
