@@ -253,6 +253,28 @@ mod tests {
         assert_eq!(Statistics::default().score(), 0.0);
     }
 
+    /// Only where all words of both sentences match in one chunk is there no penalty; from the original as well.
+    #[test]
+    fn one_chunk_is_perfect_only_with_all_words() {
+        let exact =
+            |lengths, chunks| statistics(lengths, [[3, 3, 1, 1], [0; 4], [0; 4], [0; 4]], chunks);
+        for (statistics, score) in [
+            (exact([4, 8, 1, 3], 1), 0.3245744226469528),
+            (exact([4, 4, 1, 1], 2), 0.4776696620223255),
+            (exact([8, 4, 3, 1], 1), 0.48686163397042903),
+        ] {
+            assert!(
+                (statistics.score() - score).abs() < 1e-15,
+                "{statistics}: {}",
+                statistics.score()
+            );
+        }
+        let sum: Statistics = [exact([4, 8, 1, 3], 1), exact([8, 4, 3, 1], 1)]
+            .into_iter()
+            .sum();
+        assert_eq!(sum.chunks, 2);
+    }
+
     #[test]
     fn a_corpus_is_scored_by_its_sum_in_any_order() {
         let [a, b, c, d] = golden().map(|(statistics, _)| statistics);
