@@ -561,6 +561,9 @@ fn a_lying_header_allocates_nothing() {
     let mut compressed = mat5_matrix("feats", &[1 << 14, 1 << 14], 7, 7, &[0; 64], false);
     let at = compressed.len() - 64 - 4;
     compressed[at..at + 4].copy_from_slice(&(1u32 << 30).to_le_bytes());
+    // The same with all its lengths in agreement, which only compression can hide from the file's size.
+    let mut agreeing = compressed.clone();
+    agreeing[4..8].copy_from_slice(&((1u32 << 30) + 4096).to_le_bytes());
     let zeros = mat5_matrix("feats", &[1 << 10, 1 << 10], 7, 7, &vec![0; 1 << 22], false);
     let bomb = mat5_compressed(&zeros);
     let cases = [
@@ -579,6 +582,11 @@ fn a_lying_header_allocates_nothing() {
             4,
         ),
         ("mat5 compressed", mat5_compressed(&compressed), 2 * 1032),
+        (
+            "mat5 compressed, agreeing",
+            mat5_compressed(&agreeing),
+            2 * 1032,
+        ),
         (
             "npy",
             npy("<f8", "True", "(4611686018427387904, 4)", &[0; 64]),
