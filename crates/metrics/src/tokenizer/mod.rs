@@ -13,6 +13,7 @@
 //! Not reproduced: a line end inside a caption other than `\n` (carriage return, U+2028 ...) moves all later captions of
 //! coco-caption by one line, as does a tag with a quoted line end; here they end where they are.
 
+mod definitions;
 mod rules;
 mod scanner;
 mod write;

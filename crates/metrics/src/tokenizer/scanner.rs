@@ -11,7 +11,8 @@ use std::sync::LazyLock;
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::{Anchored, Input, MatchKind};
 
-use super::rules::{DEFINITIONS, RULES};
+use super::definitions::DEFINITIONS;
+use super::rules::RULES;
 use super::write::Write;
 
 /// Bytes that one scanner's determinised states may take before they are thrown away and made again.

@@ -1,0 +1,241 @@
+//! All metrics of a corpus at once.
+//!
+//! Here: what is computed once and shared, and what a corpus score is summed from. Not here: the formulas, each in
+//! its own file; the table (`scores.rs`).
+
+use rayon::prelude::*;
+
+use crate::bleu::{self, BleuCounts};
+use crate::cider::{Variant, cider};
+use crate::corpus::Corpus;
+use crate::document_frequency::{DocumentFrequencies, SMALL_CORPUS, Weights};
+use crate::meteor::{MatchedWords, Meteor, Statistics as MeteorCounts};
+use crate::metric::Metric;
+use crate::ngrams::Ngrams;
+use crate::rouge::rouge_l;
+use crate::scores::{Score, Scores};
+use crate::significance::Statistics;
+
+/// What to compute and from what.
+#[derive(Clone, Default)]
+pub struct Options<'o> {
+    /// Metrics in the order of the table; none means coco-caption's four.
+    pub metrics: Vec<Metric>,
+    /// CIDEr's document frequencies; from the corpus's references if absent.
+    pub document_frequencies: Option<&'o DocumentFrequencies>,
+    /// METEOR; left out with a warning if absent.
+    pub meteor: Option<&'o Meteor>,
+}
+
+/// Scores a corpus.
+pub fn score(corpus: &Corpus, options: &Options) -> Scores {
+    let metrics = if options.metrics.is_empty() {
+        &Metric::COCO[..]
+    } else {
+        &options.metrics
+    };
+    let mut scores = Scores {
+        ids: corpus.ids().to_vec(),
+        ..Scores::default()
+    };
+    let any = |of: &[Metric]| metrics.iter().any(|metric| of.contains(metric));
+    let bleu = any(&[Metric::Bleu, Metric::StandardBleu]);
+    let ciders = any(&[Metric::Cider, Metric::PlainCider]);
+    let ngrams = (bleu || ciders).then(|| Ngrams::new(corpus));
+    let counts = ngrams
+        .as_ref()
+        .filter(|_| bleu)
+        .map(|ngrams| bleu::counts_of(corpus, ngrams));
+    let weights =
+        ngrams
+            .as_ref()
+            .filter(|_| ciders)
+            .map(|ngrams| match options.document_frequencies {
+                Some(frequencies) => Weights::of(frequencies, corpus, ngrams),
+                None => Weights::of_references(corpus, ngrams),
+            });
+    if ciders {
+        scores.warn_about_documents(
+            options
+                .document_frequencies
+                .map_or(corpus.len() as u64, DocumentFrequencies::images),
+        );
+    }
+    let cider = |variant| match (&ngrams, &weights) {
+        (Some(ngrams), Some(weights)) => cider(corpus, ngrams, weights, variant),
+        _ => Vec::new(),
+    };
+    let counts = counts.as_deref().unwrap_or_default();
+    for metric in metrics {
+        match metric {
+            Metric::Bleu => scores.bleu("BLEU", counts, BleuCounts::coco, COCO_BLEU),
+            Metric::StandardBleu => scores.bleu(
+                "BLEU (standard)",
+                counts,
+                BleuCounts::standard,
+                STANDARD_BLEU,
+            ),
+            Metric::Meteor => scores.meteor(corpus, options.meteor),
+            Metric::Rouge => scores.mean("ROUGE-L", rouge_l(corpus)),
+            Metric::Cider => scores.mean("CIDEr", cider(Variant::Coco)),
+            Metric::PlainCider => scores.mean("plain CIDEr (0 to 1)", cider(Variant::Plain)),
+        }
+    }
+    scores
+}
+
+type ScoreRow = fn(&[f64]) -> f64;
+const COCO_BLEU: [ScoreRow; 4] = [
+    |s| row(s).coco()[0],
+    |s| row(s).coco()[1],
+    |s| row(s).coco()[2],
+    |s| row(s).coco()[3],
+];
+const STANDARD_BLEU: [ScoreRow; 4] = [
+    |s| row(s).standard()[0],
+    |s| row(s).standard()[1],
+    |s| row(s).standard()[2],
+    |s| row(s).standard()[3],
+];
+
+/// Counts as a row of numbers; exact below 2^53.
+fn numbers(counts: &BleuCounts) -> [f64; 10] {
+    let lengths = [counts.candidate_length, counts.reference_length];
+    let mut all = counts
+        .matches
+        .iter()
+        .chain(&counts.ngrams)
+        .chain(&lengths)
+        .map(|&n| n as f64);
+    std::array::from_fn(|_| all.next().expect("ten numbers"))
+}
+
+fn row(sum: &[f64]) -> BleuCounts {
+    let n = |i: usize| sum[i] as u64;
+    BleuCounts {
+        matches: std::array::from_fn(n),
+        ngrams: std::array::from_fn(|i| n(4 + i)),
+        candidate_length: n(8),
+        reference_length: n(9),
+    }
+}
+
+/// METEOR's counts as a row of numbers.
+fn meteor_numbers(counts: &MeteorCounts) -> [f64; 21] {
+    // Adding to nothing takes out the chunk of a perfect candidate, as METEOR's sum does.
+    let counts = MeteorCounts::default() + *counts;
+    let MeteorCounts {
+        candidate_length,
+        reference_length,
+        ..
+    } = &counts;
+    let head = [
+        candidate_length,
+        reference_length,
+        &counts.candidate_function_words,
+        &counts.reference_function_words,
+    ];
+    let matches = counts.matches.iter().flat_map(|m| {
+        [
+            &m.candidate_content,
+            &m.reference_content,
+            &m.candidate_function,
+            &m.reference_function,
+        ]
+    });
+    let mut all = head
+        .into_iter()
+        .chain([&counts.chunks])
+        .chain(matches)
+        .map(|&n| n as f64);
+    std::array::from_fn(|_| all.next().expect("21 numbers"))
+}
+
+fn meteor_row(sum: &[f64]) -> MeteorCounts {
+    let n = |i: usize| sum[i] as u64;
+    MeteorCounts {
+        candidate_length: n(0),
+        reference_length: n(1),
+        candidate_function_words: n(2),
+        reference_function_words: n(3),
+        chunks: n(4),
+        matches: std::array::from_fn(|m| MatchedWords {
+            candidate_content: n(5 + 4 * m),
+            reference_content: n(6 + 4 * m),
+            candidate_function: n(7 + 4 * m),
+            reference_function: n(8 + 4 * m),
+        }),
+    }
+}
+
+impl Scores {
+    fn bleu(
+        &mut self,
+        name: &str,
+        counts: &[BleuCounts],
+        score: fn(&BleuCounts) -> [f64; 4],
+        rows: [ScoreRow; 4],
+    ) {
+        let corpus = score(&counts.iter().copied().sum());
+        let images: Vec<[f64; 4]> = counts.iter().map(score).collect();
+        for n in 0..4 {
+            self.scores.push(Score {
+                name: name.replacen("BLEU", &format!("BLEU-{}", n + 1), 1),
+                corpus: if counts.is_empty() { 0.0 } else { corpus[n] },
+                images: images.iter().map(|image| image[n]).collect(),
+                statistics: Some(Statistics::new(counts.iter().map(numbers), rows[n])),
+            });
+        }
+    }
+
+    fn mean(&mut self, name: &str, images: Vec<f64>) {
+        let statistics = Statistics::mean(&images);
+        self.scores.push(Score {
+            name: name.into(),
+            corpus: statistics.score(),
+            images,
+            statistics: Some(statistics),
+        });
+    }
+
+    fn meteor(&mut self, corpus: &Corpus, meteor: Option<&Meteor>) {
+        let Some(meteor) = meteor else {
+            self.warnings
+                .push("METEOR was not computed: it was not loaded".into());
+            return;
+        };
+        let statistics = |image| {
+            let references: Vec<String> = corpus
+                .spaced_references(image)
+                .map(|r| corpus.text(r))
+                .collect();
+            let references: Vec<&str> = references.iter().map(String::as_str).collect();
+            meteor.statistics(&corpus.text(corpus.spaced_candidate(image)), &references)
+        };
+        let images: Vec<MeteorCounts> = (0..corpus.len()).into_par_iter().map(statistics).collect();
+        let sum = images.iter().copied().sum();
+        self.scores.push(Score {
+            name: meteor.name().into(),
+            corpus: meteor.score(&sum),
+            images: images.iter().map(|counts| meteor.score(counts)).collect(),
+            statistics: Some(Statistics::new(images.iter().map(meteor_numbers), |sum| {
+                meteor_row(sum).score()
+            })),
+        });
+    }
+
+    fn warn_about_documents(&mut self, images: u64) {
+        match images {
+            0 | 1 => self.warnings.push(
+                "CIDEr is 0 by definition: with one image every n-gram occurs in all images, so each weighs ln(1/1) = 0; \
+                 score more images together or use saved document frequencies"
+                    .into(),
+            ),
+            2..SMALL_CORPUS => self.warnings.push(format!(
+                "CIDEr's document frequencies come from only {images} images (fewer than {SMALL_CORPUS}): \
+                 the score is not comparable with others"
+            )),
+            _ => {}
+        }
+    }
+}
