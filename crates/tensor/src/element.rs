@@ -64,6 +64,8 @@ pub trait Element:
     }
 }
 
+// The constants are written with the digits of their source.
+#[allow(clippy::excessive_precision)]
 impl Element for f32 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;

@@ -106,13 +106,11 @@ pub fn gemm<T: Element>(
 }
 
 type Pieces<'c, T> = Vec<(usize, MatMut<'c, T>)>;
+/// Cuts a matrix in two at a column or row.
+type Split<'c, T> = fn(MatMut<'c, T>, usize) -> (MatMut<'c, T>, MatMut<'c, T>);
 
 /// Cuts a matrix of `len` columns (or rows) into pieces, each with where it starts.
-fn cut<'c, T>(
-    mut rest: MatMut<'c, T>,
-    len: usize,
-    split: fn(MatMut<'c, T>, usize) -> (MatMut<'c, T>, MatMut<'c, T>),
-) -> Pieces<'c, T> {
+fn cut<'c, T>(mut rest: MatMut<'c, T>, len: usize, split: Split<'c, T>) -> Pieces<'c, T> {
     // At most 16 pieces for wide layers: each piece reads the other operand once more.
     let piece = len.div_ceil(16).next_multiple_of(16).max(PIECE.min(len));
     let mut pieces = Vec::new();

@@ -164,13 +164,11 @@ fn pass<T: Element, const K: usize>(
     let mut jobs = Vec::new();
     let mut rests = averages;
     for (i, w) in weight.data_mut().chunks_mut(PIECE).enumerate() {
-        let mut heads = Vec::with_capacity(K);
-        rests = rests.map(|rest| {
-            let (head, tail) = rest.split_at_mut(w.len());
-            heads.push(head);
-            tail
+        let heads = rests.each_mut().map(|rest| {
+            let (head, tail) = std::mem::take(rest).split_at_mut(w.len());
+            *rest = tail;
+            head
         });
-        let heads: [&mut [T]; K] = heads.try_into().ok().expect("one head an average");
         jobs.push((w, &gradient[i * PIECE..], heads));
     }
     device.install(|| {

@@ -373,8 +373,9 @@ pub(super) fn transposed<T: Element>(device: &Device, w: &Tensor<T>) -> Tensor<T
         let first = at / rows.max(1);
         for from in (0..rows).step_by(BLOCK) {
             for (j, line) in out.chunks_exact_mut(rows.max(1)).enumerate() {
-                for r in from..rows.min(from + BLOCK) {
-                    line[r] = w.data()[r * cols + first + j];
+                let to = rows.min(from + BLOCK);
+                for (r, x) in line[from..to].iter_mut().enumerate() {
+                    *x = w.data()[(from + r) * cols + first + j];
                 }
             }
         }
