@@ -23,6 +23,7 @@ fn iteration(run: &Path, name: &str) -> u64 {
 fn a_run_learns_and_its_folder_tells_all() {
     let (folder, mut options) = setup();
     options.max_epochs = 30;
+    options.learning_rate = 0.03;
     options.learning_rate_schedule = ScheduleKind::Constant;
     options.drop_prob_encoder = 0.0;
     options.drop_prob_decoder = 0.0;
@@ -204,7 +205,10 @@ fn the_best_checkpoint_can_be_chosen_by_a_score() {
     for (select, name) in [(Select::Bleu4, "bleu4"), (Select::Cider, "cider")] {
         let (folder, mut options) = setup();
         options.select = select;
-        options.max_epochs = 20;
+        options.max_epochs = 30;
+        options.learning_rate = 0.03;
+        options.drop_prob_encoder = 0.0;
+        options.drop_prob_decoder = 0.0;
         options.learning_rate_schedule = ScheduleKind::Constant;
         options.eval_beam_size = 2;
         let run = folder.path().join("run");
