@@ -5,10 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use checkpoint::Checkpoint;
-use serde_json::Value;
-
 use crate::exit::Failure;
+use checkpoint::Checkpoint;
 
 /// NeuralTalk's name for a feature file, whatever made the features.
 pub(crate) const FEATURES: &str = "vgg_feats.mat";
@@ -45,36 +43,59 @@ pub(crate) fn pictures(dataset: &Path) -> PathBuf {
     }
 }
 
-/// The dataset and the features of an evaluation: what was given, else what the checkpoint was
-/// trained on if it is still there, else what NeuralTalk would look for.
+/// The dataset and the features of an evaluation: what was given, else what the run was trained on
+/// that the checkpoint lies in, else what NeuralTalk would look for.
 pub(crate) fn of_checkpoint(
+    path: &Path,
     checkpoint: &Checkpoint,
     given_dataset: Option<&str>,
     given_features: Option<&Path>,
-) -> Result<(PathBuf, PathBuf), Failure> {
-    let trained_on = |key: &str| checkpoint.params.get(key).and_then(Value::as_str);
-    let place = match given_dataset {
-        Some(given) => dataset(given),
-        None => {
-            let names = [trained_on("dataset"), Some(checkpoint.dataset.as_str())];
-            let places = names.into_iter().flatten().map(dataset);
-            let mut found = places.filter(|place| place.exists());
-            found.next().ok_or_else(|| {
-                Failure::data(format!(
-                    "the checkpoint was trained on `{0}`, and there is no `data/{0}`",
-                    checkpoint.dataset
+) -> anyhow::Result<(PathBuf, PathBuf)> {
+    let config = path.with_file_name("config.toml");
+    let run = match given_dataset.is_none() && config.exists() {
+        true => Some(train::Options::load(&config)?),
+        false => None,
+    };
+    let place = match (given_dataset, &run) {
+        (Some(given), _) => dataset(given),
+        (None, Some(options)) if dataset(&options.dataset).exists() => dataset(&options.dataset),
+        (None, _) => {
+            let name = &checkpoint.dataset;
+            let named = Path::new("data").join(name);
+            if !named.exists() {
+                return Err(Failure::data(format!(
+                    "the checkpoint was trained on `{name}`, and there is no `data/{name}`"
                 ))
                 .hint("name the dataset's folder with --dataset")
-            })?
+                .into());
+            }
+            named
         }
     };
-    let features = match given_features {
-        Some(given) => given.to_owned(),
-        None => match trained_on("features").map(PathBuf::from) {
-            // Only with its own dataset: columns are numbered by the pictures of one dataset.
-            Some(path) if given_dataset.is_none() && path.exists() => path,
-            _ => features(&place),
-        },
+    let features = match (given_features, run.and_then(|options| options.features)) {
+        (Some(given), _) => given.to_owned(),
+        // Only with its own dataset: columns are numbered by the pictures of one dataset.
+        (None, Some(trained)) if trained.exists() => trained,
+        _ => features(&place),
     };
     Ok((place, features))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_lie_beside_dataset_json_and_in_the_folder() {
+        let temporary = tempfile::tempdir().unwrap();
+        let file = temporary.path().join("dataset.json");
+        std::fs::write(&file, "{}").unwrap();
+        for given in [temporary.path(), &file] {
+            assert_eq!(features(given), temporary.path().join("vgg_feats.mat"));
+        }
+        assert_eq!(pictures(&file), temporary.path());
+        assert_eq!(pictures(temporary.path()), temporary.path().join("imgs"));
+        std::fs::create_dir(temporary.path().join("imgs")).unwrap();
+        assert_eq!(pictures(&file), temporary.path().join("imgs"));
+    }
 }

@@ -42,7 +42,7 @@ fn from_data_to_captions() {
         "{out}"
     );
 
-    // The dataset is the one that the checkpoint names.
+    // The dataset is the one that the run was trained on.
     let scores = run_in(dir, "eval run/best.safetensors --json --beam-size 3").ok();
     let scores: Value = serde_json::from_str(&scores).unwrap();
     assert_eq!(scores["images"], 8);

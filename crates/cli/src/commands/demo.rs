@@ -11,7 +11,7 @@ use clap::Parser;
 use super::{Command, demo_data};
 use crate::exit::Exit;
 
-/// Make data, train on it, evaluate and caption new pictures: everything in under a minute
+/// Make data, train on it, evaluate, caption new pictures: all in a minute
 #[derive(clap::Args)]
 #[command(after_help = "\
 The pictures are coloured shapes and their features are made up, so the scores say nothing about

@@ -84,6 +84,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let device = args.device.open()?;
     let model = Model::load(&args.checkpoint, &device)?;
     let (place, features) = place::of_checkpoint(
+        &args.checkpoint,
         &model.checkpoint,
         args.dataset.as_deref(),
         args.features.as_deref(),

@@ -70,12 +70,13 @@ pub(crate) fn complete(command: clap::Command) -> clap::Command {
     command
         .mut_subcommand("train", train::with_defaults)
         .mut_subcommands(|command| {
-            command.mut_args(
-                |arg| match arg.get_long().map(|long| long.replace('-', "_")) {
+            // The last one counts: scripts append options to those of a recipe.
+            command.args_override_self(true).mut_args(|arg| {
+                match arg.get_long().map(|long| long.replace('-', "_")) {
                     Some(underscored) if underscored.contains('_') => arg.alias(underscored),
                     _ => arg,
-                },
-            )
+                }
+            })
         })
 }
 

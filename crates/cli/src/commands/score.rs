@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::exit::{Exit, Failure, cannot};
 
-/// Score captions against references: BLEU, METEOR, ROUGE-L, CIDEr as coco-caption computes them
+/// Score captions against references: BLEU, METEOR, ROUGE-L, CIDEr
 #[derive(clap::Args)]
 #[command(after_help = "\
 Files are recognised by their contents: result_struct.json, COCO results and annotations, JSON

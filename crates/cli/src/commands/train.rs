@@ -415,7 +415,7 @@ mod tests {
         let table = toml::Table::try_from(&flags).unwrap();
         assert_eq!(
             table.to_string(),
-            "dataset = \"d\"\nhidden-size = 8\nlearning-rate = 0.5\neval-max-images = -1\n"
+            "dataset = \"d\"\neval-max-images = -1\nhidden-size = 8\nlearning-rate = 0.5\n"
         );
     }
 

@@ -13,6 +13,7 @@ pub struct Ran {
 }
 
 /// `neuraltalk LINE` in the folder `dir`; words are separated by blanks.
+#[allow(dead_code)] // each test file uses its own part of this module
 pub fn run_in(dir: &Path, line: &str) -> Ran {
     run_words(dir, &line.split_whitespace().collect::<Vec<_>>(), "")
 }
@@ -41,7 +42,7 @@ fn ran(output: Output) -> Ran {
 
 impl Ran {
     /// Everything in one text, for snapshots.
-    #[allow(dead_code)] // each test file uses its own part of this module
+    #[allow(dead_code)]
     pub fn all(&self) -> String {
         format!(
             "exit code {}\n--- out ---\n{}--- err ---\n{}",
