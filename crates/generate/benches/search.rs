@@ -1,4 +1,4 @@
-//! What the search itself costs: a decoder whose rows are ready, at the size of Flickr30k's
+//! What the search itself costs: a decoder whose rows are ready, at the size of COCO's
 //! vocabulary. The answer is checked before anything is timed.
 
 use std::hint::black_box;
