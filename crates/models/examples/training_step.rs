@@ -1,0 +1,163 @@
+//! Times one training step at the sizes of `benchmarks/training_step` and prints a JSON line a size.
+//!
+//! Usage: training_step THREADS STEPS [small|large]. Batch 100, 4096-d pictures, sentences of 8 to
+//! 20 words (truncated geometric, mean about 11), dropout 0.5 twice, elementwise clip 5, RMSProp on
+//! all parameters: the step of `docs/speed.md`. Also prints the best matrix product of this machine
+//! in the same run: the floor is the step's arithmetic at that rate.
+
+use std::time::Instant;
+
+use models::{Decoder, DecoderConfig, LstmConfig, Sentences};
+use nn::{Clip, Dropout, Optimizer, OptimizerConfig};
+use tensor::random::Random;
+use tensor::{Device, Matrix, Tensor, gemm};
+
+const BATCH: usize = 100;
+const FEATURE: usize = 4096;
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    let mut number = |default| {
+        args.next()
+            .map_or(default, |a| a.parse().expect("a number"))
+    };
+    let (threads, steps): (usize, usize) = (number(2), number(20));
+    let which = args.next();
+    let device = Device::cpu(threads);
+    let peak = device.install(|| best_product(&device));
+    for (name, size, vocabulary) in [("small", 256, 2538), ("large", 512, 8791)] {
+        if which.as_deref().is_none_or(|w| w == name) {
+            let (gflop, times) = device.install(|| time(&device, size, vocabulary, steps));
+            let (least, median) = (times[0], times[times.len() / 2]);
+            let floor = gflop / peak * 1e3;
+            println!(
+                "{{\"size\":\"{name}\",\"threads\":{threads},\"median_ms\":{median:.2},\"min_ms\":{least:.2},\"gflop\":{gflop:.2},\"peak_gflops\":{peak:.1},\"floor_ms\":{floor:.2},\"median_over_floor\":{:.3},\"min_over_floor\":{:.3}}}",
+                median / floor,
+                least / floor
+            );
+        }
+    }
+}
+
+/// Lengths by quantiles of P(8 + k) ~ 0.8^k, k = 0..=12.
+fn lengths() -> Vec<usize> {
+    let total: f64 = (0..=12).map(|k| 0.8f64.powi(k)).sum();
+    let mut lengths: Vec<usize> = (0..BATCH)
+        .map(|i| {
+            let (mut left, mut k) = ((i as f64 + 0.5) / BATCH as f64 * total, 0);
+            while left > 0.8f64.powi(k) {
+                left -= 0.8f64.powi(k);
+                k += 1;
+            }
+            8 + k as usize
+        })
+        .collect();
+    lengths.sort_by(|a, b| b.cmp(a));
+    lengths
+}
+
+/// GFLOP of one step, and the sorted times in ms.
+fn time(device: &Device, size: usize, vocabulary: usize, steps: usize) -> (f64, Vec<f64>) {
+    let config = DecoderConfig::Lstm(LstmConfig {
+        feature: FEATURE,
+        embedding: size,
+        hidden: size,
+        vocabulary,
+        tanh_c: false,
+    });
+    let mut decoder = Decoder::<f32>::new(config, &vec![0.0; vocabulary], 1, device);
+    let rmsprop = OptimizerConfig::Rmsprop {
+        decay_rate: 0.999,
+        smooth_eps: 1e-8,
+    };
+    let mut optimizer = Optimizer::new(rmsprop, decoder.parameters());
+    let mut random = Random::new(3, 3);
+    let features: Vec<f32> = (0..BATCH * FEATURE)
+        .map(|_| random.uniform() as f32)
+        .collect();
+    let features = Tensor::new(device, &[BATCH, FEATURE], features);
+    let image_of: Vec<usize> = (0..BATCH).collect();
+    let lengths = lengths();
+    let live: Vec<usize> = (0..=lengths[0])
+        .map(|t| lengths.iter().filter(|&&l| l >= t).count())
+        .collect();
+    let words: usize = live.iter().sum();
+    let mut word = || (random.uniform() * vocabulary as f64) as u32;
+    let inputs: Vec<u32> = (0..words).map(|_| word()).collect();
+    let targets: Vec<u32> = (0..words).map(|_| word()).collect();
+    let batch = Sentences {
+        features,
+        image_of: &image_of,
+        live: &live,
+        inputs: &inputs,
+        targets: &targets,
+    };
+
+    // Forward, and twice as much backward but for the gradient of the pictures' features.
+    let (h, e, n) = (size as f64, size as f64, (words + BATCH) as f64);
+    let gflop = (4.0 * (BATCH * FEATURE) as f64 * e
+        + 6.0
+            * (n * e * 4.0 * h
+                + words as f64 * h * 4.0 * h
+                + words as f64 * h * vocabulary as f64))
+        / 1e9;
+    let mut times = Vec::new();
+    let (mut first, mut last) = (0.0, 0.0);
+    for step in 0..steps + 2 {
+        let started = Instant::now();
+        let dropout = Dropout::Random {
+            seed: 1,
+            step: step as u64,
+            encoder: 0.5,
+            decoder: 0.5,
+        };
+        let loss = decoder.loss(&batch, &dropout, true);
+        let clip = Clip {
+            value: Some(5.0),
+            norm: None,
+        };
+        optimizer.step(
+            decoder.parameters_mut(),
+            &loss.gradients,
+            1e-3,
+            0.01,
+            1e-8,
+            clip,
+        );
+        if step >= 2 {
+            times.push(started.elapsed().as_secs_f64() * 1e3);
+        }
+        if step == 0 {
+            first = loss.total;
+        }
+        last = loss.total;
+    }
+    assert!(
+        last < first,
+        "the loss of a repeated batch must fall: {first} to {last}"
+    );
+    times.sort_by(f64::total_cmp);
+    (gflop, times)
+}
+
+/// GFLOP/s of the best of a few large products.
+fn best_product(device: &Device) -> f64 {
+    let mut best = 0.0f64;
+    for (m, n, k) in [(1024, 2048, 512), (512, 8192, 512), (1024, 1024, 1024)] {
+        let (a, b) = (vec![0.5f32; m * k], vec![0.25f32; k * n]);
+        let mut c = vec![0.0; m * n];
+        for _ in 0..12 {
+            let started = Instant::now();
+            gemm(
+                device,
+                &mut c,
+                Matrix::new(&a, m, k),
+                Matrix::new(&b, k, n),
+                false,
+            );
+            best = best.max(2e-9 * (m * n * k) as f64 / started.elapsed().as_secs_f64());
+        }
+        assert_eq!(c[m * n - 1], k as f32 * 0.125);
+    }
+    best
+}
