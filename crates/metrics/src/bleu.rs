@@ -161,3 +161,40 @@ fn matches<'n>(
     }
     clipped.iter().map(|&c| u64::from(c)).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coco_constants_keep_empty_captions_finite() {
+        let empty = BleuCounts {
+            reference_length: 3,
+            ..BleuCounts::default()
+        };
+        assert!(
+            empty.coco().iter().all(|b| (0.0..1e-3).contains(b)),
+            "{:?}",
+            empty.coco()
+        );
+        let all = BleuCounts {
+            matches: [4, 3, 2, 1],
+            ngrams: [4, 3, 2, 1],
+            candidate_length: 4,
+            reference_length: 4,
+        };
+        // (4 + 1e-15) / (4 + 1e-9): a perfect caption is a little below 1.
+        assert!(
+            all.coco().iter().all(|b| (1.0 - 1e-9..1.0).contains(b)),
+            "{:?}",
+            all.coco()
+        );
+        assert_eq!(
+            all + empty,
+            BleuCounts {
+                reference_length: 7,
+                ..all
+            }
+        );
+    }
+}

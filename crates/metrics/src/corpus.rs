@@ -59,20 +59,18 @@ impl Sentences {
     }
 
     fn push(&mut self, words: &mut Words, line: &str) {
-        let sentence = self.len();
-        self.tokens.extend(
-            line.split(is_python_space)
-                .filter(|w| !w.is_empty())
-                .map(|w| words.intern(w)),
-        );
-        self.ends.push(self.tokens.len());
-        if !line
-            .split(' ')
-            .eq(line.split(is_python_space).filter(|w| !w.is_empty()))
-        {
-            self.spaced
-                .insert(sentence, line.split(' ').map(|w| words.intern(w)).collect());
+        // Nearly every line is split the same way by both.
+        let plain = |word: &str| !word.is_empty() && !word.contains(is_python_space);
+        if line.split(' ').all(plain) {
+            self.tokens
+                .extend(line.split(' ').map(|word| words.intern(word)));
+        } else {
+            let split = line.split(is_python_space).filter(|word| !word.is_empty());
+            self.tokens.extend(split.map(|word| words.intern(word)));
+            let spaced = line.split(' ').map(|word| words.intern(word)).collect();
+            self.spaced.insert(self.len(), spaced);
         }
+        self.ends.push(self.tokens.len());
     }
 }
 

@@ -24,8 +24,8 @@ pub mod tokenizer;
 pub mod words;
 
 pub use corpus::Corpus;
-pub use ngrams::MAX_ORDER;
 pub use metric::Metric;
+pub use ngrams::MAX_ORDER;
 pub use score::{Options, score};
 pub use scores::{Score, Scores};
 pub use tokenizer::Tokenizer;

@@ -224,3 +224,116 @@ impl fmt::Display for MultiBleu {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quirks_one_by_one() {
+        let line = |candidates: &str, references: &[&str], lowercase| {
+            multi_bleu(candidates.as_bytes(), references, lowercase).to_string()
+        };
+        // The last byte of a line that does not end is lost: `dogs` is `dog`.
+        let cut = "BLEU = 100.0/100.0/0.0/0.0 (BP=1.000, ratio=1.000, hyp_len=2, ref_len=2)";
+        assert_eq!(line("a dogs", &["a dog\n"], false), cut);
+        assert_eq!(line("a dog\n", &["a dogs"], false), cut);
+        // White space is ASCII's, vertical tab included; a no-break space is part of a word.
+        assert_eq!(line(" a\x0bdog\t\r\n", &["a dog\n"], false), cut);
+        assert_eq!(
+            line("a\u{a0}dog\n", &["a dog\n"], false),
+            "BLEU = 0.0/0.0/0.0/0.0 (BP=1.000, ratio=0.500, hyp_len=1, ref_len=2)"
+        );
+        // `-lc` lowers ASCII only.
+        let upper = |lowercase| multi_bleu("A \u{c9}\n".as_bytes(), &["a \u{e9}\n"], lowercase);
+        assert_eq!((upper(false).matches[0], upper(true).matches[0]), (0, 1));
+        // No brevity penalty; a second line without reference counts 9999.
+        assert_eq!(
+            line("a\na\n", &["a b c\n"], false),
+            "BLEU = 50.0/0.0/0.0/0.0 (BP=1.000, ratio=0.000, hyp_len=2, ref_len=10002)"
+        );
+        // Nothing to score.
+        for (candidates, references) in [("", "a\n"), ("\n", "\n")] {
+            let nothing = multi_bleu(candidates.as_bytes(), &[references], false);
+            assert_eq!(
+                nothing.to_string(),
+                "BLEU = 0, 0/0/0/0 (BP=0, ratio=0, hyp_len=0, ref_len=0)"
+            );
+            assert_eq!(nothing.exit_code(), 1);
+        }
+        assert_eq!(multi_bleu(b"a\n", &["a\n"], false).exit_code(), 0);
+    }
+
+    #[test]
+    fn the_closest_reference_is_the_shorter_of_two_and_never_9999_off() {
+        let length = |candidate: usize, references: &[usize]| {
+            let words = |n: usize| format!("{}\n", "a ".repeat(n));
+            let references: Vec<String> = references.iter().map(|&n| words(n)).collect();
+            multi_bleu(words(candidate).as_bytes(), &references, false).reference_length
+        };
+        assert_eq!(
+            [
+                length(5, &[6, 4]),
+                length(5, &[4, 6]),
+                length(5, &[7, 4]),
+                length(5, &[2, 6])
+            ],
+            [4, 4, 4, 6]
+        );
+        assert_eq!(
+            [
+                length(0, &[9998]),
+                length(10_000, &[1]),
+                length(0, &[9999]),
+                length(1, &[10_000])
+            ],
+            [9998, 1, 9999, 9999]
+        );
+        assert_eq!([length(10_001, &[1]), length(0, &[10_001])], [9999, 9999]);
+    }
+
+    #[test]
+    fn clipping_takes_the_reference_with_most() {
+        let sums = multi_bleu(b"the the the cat\n", &["the cat the\n", "the\n"], false);
+        assert_eq!((sums.matches, sums.ngrams), ([3, 1, 0, 0], [4, 3, 2, 1]));
+        assert_eq!((sums.candidate_length, sums.reference_length), (4, 3));
+    }
+
+    #[test]
+    fn references_are_found_by_number_by_name_and_by_suffix() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        let write = |name: &str| std::fs::write(path(name), name).expect("written");
+        ["r0", "r1", "r3", "r", "s.ref0", "one"]
+            .into_iter()
+            .for_each(write);
+        let read = |name: &str| read_references(&path(name)).expect("references");
+        assert_eq!(read("r"), [b"r0".to_vec(), b"r1".to_vec(), b"r".to_vec()]);
+        assert_eq!(read("s"), [b"s.ref0".to_vec()]);
+        assert_eq!(read("one"), [b"one".to_vec()]);
+        let error = read_references(&path("none")).expect_err("there are none");
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "ERROR: could not find reference file {}",
+                path("none").display()
+            )
+        );
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.hint().expect("a hint").contains("none0"));
+        std::fs::create_dir(path("folder")).expect("a folder");
+        let error = read_references(&path("folder")).expect_err("a folder");
+        assert_eq!((error.exit_code(), error.hint()), (21, None));
+        assert!(error.to_string().starts_with("Can't read "));
+        std::fs::write(path("empty0"), "").expect("written");
+        assert!(matches!(
+            read_references(&path("empty")),
+            Err(MultiBleuError::NoReference { .. })
+        ));
+        let unknown = MultiBleuError::Unreadable {
+            path: path("x"),
+            source: io::Error::other("no number"),
+        };
+        assert_eq!(unknown.exit_code(), 255);
+    }
+}

@@ -41,7 +41,11 @@ pub fn score(corpus: &Corpus, options: &Options) -> Scores {
     let any = |of: &[Metric]| metrics.iter().any(|metric| of.contains(metric));
     let bleu = any(&[Metric::Bleu, Metric::StandardBleu]);
     let ciders = any(&[Metric::Cider, Metric::PlainCider]);
-    let ngrams = (bleu || ciders).then(|| Ngrams::new(corpus));
+    // Naming n-grams is the one long step on one thread; ROUGE-L needs none.
+    let (ngrams, rouge) = rayon::join(
+        || (bleu || ciders).then(|| Ngrams::new(corpus)),
+        || any(&[Metric::Rouge]).then(|| rouge_l(corpus)),
+    );
     let counts = ngrams
         .as_ref()
         .filter(|_| bleu)
@@ -76,7 +80,7 @@ pub fn score(corpus: &Corpus, options: &Options) -> Scores {
                 STANDARD_BLEU,
             ),
             Metric::Meteor => scores.meteor(corpus, options.meteor),
-            Metric::Rouge => scores.mean("ROUGE-L", rouge_l(corpus)),
+            Metric::Rouge => scores.mean("ROUGE-L", rouge.clone().unwrap_or_default()),
             Metric::Cider => scores.mean("CIDEr", cider(Variant::Coco)),
             Metric::PlainCider => scores.mean("plain CIDEr (0 to 1)", cider(Variant::Plain)),
         }
