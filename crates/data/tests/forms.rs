@@ -208,6 +208,19 @@ fn pictures_without_any_split_get_one_by_the_rule() {
 }
 
 #[test]
+fn where_some_pictures_have_a_split_the_others_are_for_training() {
+    let folder = folder(&[(
+        "c.csv",
+        "image,caption,split\na.jpg,a dog,val\nb.jpg,a cat,\n",
+    )]);
+    let dataset = Dataset::open(folder.path()).expect("a dataset");
+    assert_eq!(
+        lines(&dataset),
+        ["0 a.jpg val [a dog]", "1 b.jpg train [a cat]"]
+    );
+}
+
+#[test]
 fn two_candidates_are_not_guessed_between() {
     let folder = folder(&[("a.csv", "image,caption\n"), ("b.csv", "image,caption\n")]);
     let error = Dataset::open(folder.path()).unwrap_err();

@@ -374,6 +374,21 @@ fn every_kind_of_file_holds_the_same_numbers() {
     assert_eq!((features.len(), features.row(2)), (3, Some(&[9.0][..])));
 }
 
+/// Larger than one block of 4 MiB, with chunks that do not divide the rows.
+#[test]
+fn a_matrix_of_several_blocks_is_read_whole() {
+    let _alone = alone();
+    let many: Vec<f32> = (0..2_503 * 1000).map(|n| (n % 8191) as f32).collect();
+    for chunk in [None, Some(7)] {
+        let features = read(&hdf5("feats", &many, 2503, chunk));
+        assert_eq!((features.dimension(), features.len()), (1000, 2503));
+        for (imgid, want) in many.chunks(1000).enumerate() {
+            let got = features.row(imgid as u32);
+            assert!(got == Some(want), "{chunk:?}, picture {imgid}");
+        }
+    }
+}
+
 #[test]
 fn matlab_7_3_has_a_block_before_hdf5() {
     let _alone = alone();
