@@ -143,6 +143,9 @@ fn damaged_files_of_other_programs_do_not_panic() {
             if seed % 10 == 0 {
                 bytes.truncate(random.next_u32() as usize % bytes.len());
             }
+            if path.exists() {
+                std::fs::remove_file(&path).expect("a temporary file"); // quicker than overwriting
+            }
             std::fs::write(&path, bytes).expect("a temporary file");
             if let Err(error) = Features::open(&path) {
                 assert!(

@@ -122,6 +122,10 @@ fn attack_features(kind: &str, valid: &[u8], multiple: usize) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("feats");
     attack(kind, valid, multiple, |bytes| {
+        // Removed, not overwritten: some file systems write to the disk at once when a file is cut to nothing and filled again.
+        if path.exists() {
+            std::fs::remove_file(&path).expect("a temporary file");
+        }
         std::fs::write(&path, bytes).expect("a temporary file");
         let features = Features::open(&path).map_err(|e| {
             e.hint();
