@@ -220,8 +220,9 @@ impl<'a> Display<'a> {
         if !self.bar.is_hidden() {
             self.bar
                 .set_prefix(format!("epoch {epoch:.1}/{}", self.max_epochs));
+            // Short enough for 80 columns; the end is cut off where it is not.
             self.bar.set_message(format!(
-                "{rate:.0} captions/s  loss {total_cost:.3}  smooth ppl {smooth_ppl2:.2}  best {best}"
+                "loss {total_cost:.2}  ppl {smooth_ppl2:.2}  best {best}  {rate:.0} captions/s"
             ));
         }
         if self.lines && self.last_line.elapsed() >= LINE_EVERY {
@@ -278,7 +279,7 @@ fn bar_style() -> ProgressStyle {
             _ => write!(f, "{:.1} h left", seconds as f64 / 3600.0),
         };
     };
-    ProgressStyle::with_template("{prefix} {bar:24.cyan/blue} {pos}/{len}  {left}  {wide_msg}")
+    ProgressStyle::with_template("{prefix} {bar:12.cyan/blue} {left}  {wide_msg}")
         .expect("a constant template")
         .with_key("left", eta)
 }

@@ -115,6 +115,99 @@ fn resuming_a_finished_run_changes_nothing() {
     assert_eq!(fs::read(dir.join("run/best.safetensors")).unwrap(), before);
 }
 
+/// Two systems on the same pictures: the better one is found to be better; missing pictures are
+/// listed and change the exit code.
+#[test]
+fn score_compares_and_lists_what_is_missing() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    let lines = |name: &str, captions: &[(usize, &str)]| {
+        let line = |(id, caption): &(usize, &str)| {
+            format!("{{\"image_id\": {id}, \"caption\": \"{caption}\"}}\n")
+        };
+        fs::write(
+            dir.join(name),
+            captions.iter().map(line).collect::<String>(),
+        )
+        .unwrap();
+    };
+    let all: Vec<(usize, &str)> = (0..20).map(|id| (id, "a dog runs on the grass")).collect();
+    let bad: Vec<(usize, &str)> = (0..20).map(|id| (id, "a cat sits on the roof")).collect();
+    lines("references.jsonl", &all);
+    lines("good.jsonl", &all);
+    lines("bad.jsonl", &bad);
+    lines("half.jsonl", &all[..10]);
+    let line = "score good.jsonl references.jsonl --metrics bleu,rouge --json --against bad.jsonl";
+    let found: Value = serde_json::from_str(&run_in(dir, line).ok()).unwrap();
+    assert!(
+        (found["scores"]["BLEU-4"].as_f64().unwrap() - 1.0).abs() < 1e-6,
+        "{found}"
+    );
+    let difference = &found["differences"]["ROUGE-L"];
+    assert!(
+        difference["difference"]["low"].as_f64().unwrap() > 0.0,
+        "{found}"
+    );
+    assert!(difference["p"].as_f64().unwrap() < 0.05, "{found}");
+    let ran = run_in(
+        dir,
+        "score half.jsonl references.jsonl --metrics bleu --per-image each.csv",
+    );
+    assert_eq!(ran.code, 1, "{}", ran.all());
+    assert_eq!(
+        ran.err.matches(": no candidate").count(),
+        10,
+        "{}",
+        ran.all()
+    );
+    let csv = fs::read_to_string(dir.join("each.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 11);
+    assert!(
+        csv.starts_with("image,BLEU-1,BLEU-2,BLEU-3,BLEU-4\n0,"),
+        "{csv}"
+    );
+    let ran = run_in(
+        dir,
+        "score half.jsonl references.jsonl --metrics bleu --strict",
+    );
+    assert_eq!(ran.code, 3, "{}", ran.all());
+    assert_eq!(run_in(dir, "score half.jsonl").code, 2);
+    assert_eq!(run_in(dir, "score nothing.json references.jsonl").code, 4);
+}
+
+/// Ctrl-C saves and is exit code 130; the run can be resumed.
+#[cfg(unix)]
+#[test]
+fn an_interrupt_saves_and_is_exit_code_130() {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::{Command, Stdio};
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    demo_data(dir);
+    let line = format!("train shapes {SMALL} --run run --max-epochs 100000");
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin("neuraltalk"))
+        .args(line.split_whitespace())
+        .current_dir(dir)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut seen = String::new();
+    while !seen.contains(" val ppl ") {
+        assert_ne!(out.read_line(&mut seen).unwrap(), 0, "{seen}");
+    }
+    let killed = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    out.read_to_string(&mut seen).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{seen}");
+    assert!(seen.ends_with("next    neuraltalk resume run\n"), "{seen}");
+    assert!(dir.join("run/last.safetensors").exists());
+}
+
 #[test]
 fn divergence_is_exit_code_5_and_says_what_to_try() {
     let temporary = tempfile::tempdir().unwrap();

@@ -7,6 +7,9 @@
 //! for captions without a common weighted n-gram and 0 for m times the same caption. Document frequencies come
 //! from the images' references, as for CIDEr.
 
+// Rows and columns of small matrices are named by their indices, as in the formulas.
+#![allow(clippy::needless_range_loop)]
+
 use crate::cider::{Variant, cider};
 use crate::corpus::Corpus;
 use crate::document_frequency::{DocumentFrequencies, Weights};

@@ -165,7 +165,7 @@ impl Iterator for Draw {
     fn next(&mut self) -> Option<usize> {
         self.left = self.left.checked_sub(1)?;
         // The upper half of a 128-bit product: uniform up to 2^-64 times the number of images.
-        Some((u128::from(self.random.next()) * self.images as u128 >> 64) as usize)
+        Some(((u128::from(self.random.next()) * self.images as u128) >> 64) as usize)
     }
 }
 
