@@ -114,16 +114,19 @@ def main():
             import pycocoevalcap.meteor
 
             command.append(list(pycocoevalcap.meteor.__path__)[0])
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         start = time.perf_counter()
         environment = {**os.environ, "RAYON_NUM_THREADS": "2"}
         run = subprocess.run(command, env=environment, capture_output=True, text=True)
         ours = time.perf_counter() - start
-        memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
         if run.returncode:
             sys.exit(run.stderr)
         found = {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in run.stdout.splitlines()}
         print(run.stderr, end="")
-        print(f"ours {ours:.3f} s, peak memory {memory:.0f} MB, {arguments.images} images x 5 references")
+        processor = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+        print(f"ours {ours:.3f} s ({processor:.3f} s of processor time), peak memory {used.ru_maxrss / 1024:.0f} MB,")
+        print(f"{arguments.images} images x 5 references")
         if arguments.ours_only:
             return
         theirs, scores = peer(paths, os.path.join(folder, "theirs.csv"), arguments.meteor)
