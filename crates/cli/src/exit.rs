@@ -108,7 +108,7 @@ pub(crate) fn classify(error: &anyhow::Error) -> Exit {
 }
 
 fn opinion(cause: &(dyn Error + 'static)) -> Option<Exit> {
-    let io_or_data = |is_io: bool| if !is_io { Exit::Io } else { Exit::BadData };
+    let io_or_data = |is_io: bool| if is_io { Exit::Io } else { Exit::BadData };
     if let Some(failure) = cause.downcast_ref::<Failure>() {
         return Some(failure.exit);
     }
