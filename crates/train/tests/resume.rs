@@ -99,6 +99,37 @@ fn a_run_killed_at_any_event_again_and_again_is_the_same_run() {
     }
 }
 
+/// `last` counts `best` as written; were it saved first, this kill would lose the best model.
+#[test]
+fn a_kill_between_the_two_checkpoints_loses_none() {
+    let folder = tempfile::tempdir().expect("folder");
+    let data = toy::dataset(folder.path(), 9);
+    let options = toy::options(&data, Solver::Adam, Generator::Lstm);
+    let straight = folder.path().join("straight");
+    toy::train(&options, &straight).expect("trained");
+    let improved = |event: &Event| match event {
+        Event::Evaluated {
+            iteration,
+            improved: true,
+            ..
+        } => Some(*iteration),
+        _ => None,
+    };
+    let history = toy::history(&straight);
+    let best = history.iter().filter_map(improved).next_back();
+    let run = folder.path().join("run");
+    let mut sink = |event: &Event| match event {
+        Event::Saved { iteration, .. } if Some(*iteration) == best => {
+            std::panic::resume_unwind(Box::new("killed"))
+        }
+        _ => Control::Continue,
+    };
+    let ended = catch_unwind(AssertUnwindSafe(|| train::start(&options, &run, &mut sink)));
+    assert!(ended.is_err(), "it was killed after the first of the two");
+    toy::resume(&run).expect("resumed");
+    same(&straight, &run, "killed between best and last");
+}
+
 #[test]
 fn a_finished_run_stays_finished() {
     let folder = tempfile::tempdir().expect("folder");
