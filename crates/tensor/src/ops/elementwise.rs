@@ -29,6 +29,18 @@ pub fn add_bias<T: Element>(tape: &mut Tape<T>, x: Var, bias: Var) -> Var {
     })
 }
 
+/// The same numbers under another shape.
+///
+/// # Panics
+/// If the new shape holds another number of elements.
+pub fn reshape<T: Element>(tape: &mut Tape<T>, x: Var, shape: &[usize]) -> Var {
+    let before = tape.value(x).shape().to_vec();
+    let value = tape.value(x).clone().reshape(shape);
+    tape.push(value, &[x], move |gradient, gradients| {
+        gradients.add(x, gradient.reshape(&before));
+    })
+}
+
 /// x ⊙ y, same shape.
 pub fn mul<T: Element>(tape: &mut Tape<T>, x: Var, y: Var) -> Var {
     let (a, b) = (tape.value(x).clone(), tape.value(y).clone());

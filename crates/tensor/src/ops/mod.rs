@@ -27,7 +27,7 @@ pub use cross_entropy::{WordLosses, output_cross_entropy};
 pub use depthwise::depthwise_conv2d;
 pub use dropout::{Mask, dropout};
 pub(crate) use elementwise::add_assign;
-pub use elementwise::{add, add_bias, mul, relu, relu6, scale, sigmoid, sum, tanh};
+pub use elementwise::{add, add_bias, mul, relu, relu6, reshape, scale, sigmoid, sum, tanh};
 pub use linear::{linear, matmul};
 pub use lstm::{LstmWeights, lstm, lstm_gates};
 pub use pool::{average_pool, global_average_pool, max_pool};
