@@ -118,6 +118,8 @@ def stepper(forward, size, vocabulary, compiled=False):
 def main():
     ours, rounds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 5
     torch.set_num_threads(THREADS)
+    # Ours rounds subnormal numbers to 0; so may PyTorch.
+    torch.set_flush_denormal(True)
     print(f"PyTorch {torch.__version__}, {THREADS} threads, medians of {rounds} x 5 steps, alternated")
     for name, size, vocabulary in [("small", 256, 2538), ("large", 512, 8791)]:
         idioms = {

@@ -71,7 +71,7 @@ impl<'a, T> Matrix<'a, T> {
 }
 
 /// Columns or rows of one piece: narrow enough for sixteen threads to share a layer.
-const PIECE: usize = 128;
+const PIECE: usize = 64;
 /// Products below this many multiplications aren't worth a second thread.
 const SMALL: usize = 1 << 18;
 
@@ -127,7 +127,7 @@ type Split<'c, T> = fn(MatMut<'c, T>, usize) -> (MatMut<'c, T>, MatMut<'c, T>);
 /// Cuts a matrix of `len` columns (or rows) into pieces, each with where it starts.
 fn cut<'c, T>(mut rest: MatMut<'c, T>, len: usize, split: Split<'c, T>) -> Pieces<'c, T> {
     // At most 16 pieces for wide layers: each piece reads the other operand once more.
-    let piece = len.div_ceil(16).next_multiple_of(16).max(PIECE.min(len));
+    let piece = PIECE.min(len);
     let mut pieces = Vec::new();
     let mut from = 0;
     while from + piece < len {

@@ -12,6 +12,7 @@
 use rayon::prelude::*;
 
 use super::elementwise::add_rows;
+use super::lstm::transposed;
 use super::softmax::{exponentials, log_sum_exp};
 use crate::simd::vectorized;
 use crate::{Device, Element, Matrix, Tape, Tensor, Var, gemm};
@@ -116,7 +117,8 @@ impl<T: Element> OutputLayer<T> {
                     self.weight.matrix().t(),
                     false,
                 );
-                gemm(device, &mut dw, block.t(), d_logits, from > 0);
+                let block = transposed(device, &self.hidden, from..to);
+                gemm(device, &mut dw, block.matrix(), d_logits, from > 0);
                 add_rows(&mut db, logits);
             }
         }

@@ -3,6 +3,7 @@
 
 use crate::parallel::{PIECE, for_pieces};
 use crate::random;
+use crate::simd::vectorized;
 use crate::{Device, Element, Tape, Tensor, Var};
 
 /// What each unit is multiplied with: 0, or 1 / (1 - p).
@@ -31,16 +32,28 @@ impl<T: Element> Mask<T> {
         let mut mask = device.buffer(rows * cols);
         device.install(|| {
             for_pieces(&mut mask, PIECE, |at, piece| {
-                for (i, four) in piece.chunks_mut(4).enumerate() {
-                    let words = random::block(seed, stream, (at / 4 + i) as u64);
-                    for (unit, word) in four.iter_mut().zip(words) {
-                        *unit = if u64::from(word) < threshold {
-                            T::ZERO
-                        } else {
-                            keep
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        let factor = |word: u32| {
+                            let dropped = u64::from(word) < threshold;
+                            if dropped { T::ZERO } else { keep }
                         };
-                    }
-                }
+                        let mut fours = piece.chunks_exact_mut(4);
+                        let mut block = (at / 4) as u64;
+                        for four in &mut fours {
+                            let words = random::block(seed, stream, block);
+                            for k in 0..4 {
+                                four[k] = factor(words[k]);
+                            }
+                            block += 1;
+                        }
+                        let words = random::block(seed, stream, block);
+                        for (unit, word) in fours.into_remainder().iter_mut().zip(words) {
+                            *unit = factor(word);
+                        }
+                    },
+                );
             });
         });
         Self(Tensor::new(device, &[rows, cols], mask))

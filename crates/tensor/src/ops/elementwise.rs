@@ -123,22 +123,39 @@ fn unary<T: Element>(
 }
 
 fn map<T: Element>(x: &Tensor<T>, f: impl Fn(T) -> T + Sync) -> Tensor<T> {
-    let mut y = x.clone();
-    x.device().install(|| {
-        for_pieces(y.data_mut(), PIECE, |_, piece| {
+    let device = x.device();
+    let mut y = device.buffer(x.data().len());
+    device.install(|| {
+        for_pieces(&mut y, PIECE, |at, piece| {
+            let from = &x.data()[at..at + piece.len()];
             vectorized(
                 #[inline(always)]
-                || piece.iter_mut().for_each(|a| *a = f(*a)),
+                || piece.iter_mut().zip(from).for_each(|(y, &a)| *y = f(a)),
             );
         });
     });
-    y
+    Tensor::new(device, x.shape(), y)
 }
 
 fn zip<T: Element>(x: &Tensor<T>, y: &Tensor<T>, f: impl Fn(T, T) -> T + Sync) -> Tensor<T> {
-    let mut z = x.clone();
-    zip_assign(&mut z, y, f);
-    z
+    assert_eq!(x.shape(), y.shape(), "elementwise operation");
+    let device = x.device();
+    let mut z = device.buffer(x.data().len());
+    device.install(|| {
+        for_pieces(&mut z, PIECE, |at, piece| {
+            let a = &x.data()[at..at + piece.len()];
+            let b = &y.data()[at..at + piece.len()];
+            vectorized(
+                #[inline(always)]
+                || {
+                    for ((z, &a), &b) in piece.iter_mut().zip(a).zip(b) {
+                        *z = f(a, b);
+                    }
+                },
+            );
+        });
+    });
+    Tensor::new(device, x.shape(), z)
 }
 
 fn zip_assign<T: Element>(x: &mut Tensor<T>, y: &Tensor<T>, f: impl Fn(T, T) -> T + Sync) {

@@ -93,19 +93,15 @@ pub fn lstm<T: Element>(
             let mut dw = device.zeros(h * h4);
             if let Some(past) = past {
                 let later = Matrix::new(&d_gates.data()[first * h4..], rows - first, h4);
-                gemm(&device, &mut dw, past.matrix().t(), later, false);
+                let past = transposed(&device, &past, 0..rows - first);
+                gemm(&device, &mut dw, past.matrix(), later, false);
             }
             gradients.add(weights.hidden, Tensor::new(&device, &[h, h4], dw));
         }
         if gradients.wants(weights.input) {
             let mut dw = device.buffer(w_input.data().len());
-            gemm(
-                &device,
-                &mut dw,
-                input.matrix().t(),
-                d_gates.matrix(),
-                false,
-            );
+            let input = transposed(&device, &input, 0..rows);
+            gemm(&device, &mut dw, input.matrix(), d_gates.matrix(), false);
             gradients.add(weights.input, Tensor::new(&device, w_input.shape(), dw));
         }
         if gradients.wants(weights.bias) {
@@ -221,7 +217,7 @@ impl<T: Element> Saved<T> {
         // Carried back from step t + 1: gradient of h (product) and of c.
         let mut d_past_hidden = device.zeros(most * h);
         let mut d_past_cells = device.zeros(most * h);
-        let turned = transposed(device, w_hidden);
+        let turned = transposed(device, w_hidden, 0..h);
         for t in (0..self.live.len()).rev() {
             let (now, n) = (self.starts[t], self.live[t]);
             let step = now * h4..(now + n) * h4;
@@ -362,23 +358,29 @@ pub(super) fn stack_past<T: Element>(
     Some(Tensor::new(device, &[rows - first, h], past))
 }
 
-/// A transposed copy: the recurrent product of the backward pass runs at full speed only if the
-/// weights' rows lie along the result's.
-pub(super) fn transposed<T: Element>(device: &Device, w: &Tensor<T>) -> Tensor<T> {
-    let (rows, cols) = w.rows_cols();
-    let mut turned = device.buffer(rows * cols);
+/// A transposed copy of some rows (R of them, of C numbers) → (C, R). A product runs at full speed
+/// only if the rows of its left side, or the columns of its right side, lie along the memory.
+pub(super) fn transposed<T: Element>(
+    device: &Device,
+    x: &Tensor<T>,
+    rows: std::ops::Range<usize>,
+) -> Tensor<T> {
+    let cols = x.rows_cols().1;
+    let count = rows.len();
+    let x = &x.data()[rows.start * cols..rows.end * cols];
+    let mut turned = device.buffer(count * cols);
     // Blocks of 16 x 16 keep both sides in cache.
     const BLOCK: usize = 16;
-    for_pieces(&mut turned, BLOCK * rows.max(1), |at, out| {
-        let first = at / rows.max(1);
-        for from in (0..rows).step_by(BLOCK) {
-            for (j, line) in out.chunks_exact_mut(rows.max(1)).enumerate() {
-                let to = rows.min(from + BLOCK);
-                for (r, x) in line[from..to].iter_mut().enumerate() {
-                    *x = w.data()[(from + r) * cols + first + j];
+    for_pieces(&mut turned, BLOCK * count.max(1), |at, out| {
+        let first = at / count.max(1);
+        for from in (0..count).step_by(BLOCK) {
+            for (j, line) in out.chunks_exact_mut(count.max(1)).enumerate() {
+                let to = count.min(from + BLOCK);
+                for (r, y) in line[from..to].iter_mut().enumerate() {
+                    *y = x[(from + r) * cols + first + j];
                 }
             }
         }
     });
-    Tensor::new(device, &[cols, rows], turned)
+    Tensor::new(device, &[cols, count], turned)
 }

@@ -88,7 +88,7 @@ pub fn rnn<T: Element>(
         // Becomes the gradient of the sum inside the ReLU, step by step from the last.
         let mut d_sum = gradient;
         let mut d_picture = device.zeros(most * h);
-        let turned = transposed(&device, &w_hidden);
+        let turned = transposed(&device, &w_hidden, 0..w_hidden.rows_cols().0);
         let values = d_sum.data_mut();
         for t in (0..live.len()).rev() {
             let (now, n) = (starts[t], live[t]);
