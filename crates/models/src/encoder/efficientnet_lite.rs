@@ -143,3 +143,45 @@ fn round_to_eights(filters: f64) -> usize {
     let up = if rounded < 0.9 * filters { 8.0 } else { 0.0 };
     (rounded + up) as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::{folded_agrees, gradients_agree, network};
+    use super::*;
+
+    #[test]
+    fn every_block_has_its_gradient() {
+        let first = || convolution(("_conv_stem", "_bn0"), (Kind::Dense, 3, 2), (3, 4), Relu6);
+        for (kernel, stride, expansion, outputs) in
+            [(3, 1, 1, 4), (3, 1, 2, 4), (5, 2, 2, 6), (5, 1, 3, 4)]
+        {
+            let block = || bottleneck(0, kernel, stride, expansion, 4, outputs);
+            gradients_agree(vec![first(), block()], [2, 9, 8, 3]);
+            folded_agrees(network(vec![first(), block()]), [3, 17, 14, 3]);
+        }
+    }
+
+    #[test]
+    fn the_variants_have_their_published_sizes() {
+        // Convolutions without the classifier; millions of weights as `efficientnet/lite/README.md` counts them, less
+        // the classifier's 1.281.
+        for (variant, blocks, side, millions) in [(0, 16, 7, 3.4), (1, 21, 8, 4.1), (2, 21, 9, 4.8)]
+        {
+            let network = efficientnet_lite(variant);
+            let all = network.convolutions();
+            let depthwise = all.iter().filter(|c| c.kind == Kind::Depthwise);
+            assert_eq!(depthwise.count(), blocks, "Lite{variant}");
+            let size = size(variant);
+            assert_eq!(
+                network.outputs(size, size),
+                Some(([side, side, 1280], 1280))
+            );
+            let count = |c: &&Convolution| c.shape().iter().product::<usize>() + 2 * c.outputs;
+            let weights = all.iter().map(count).sum::<usize>() as f64 / 1e6;
+            assert!(
+                (weights - millions).abs() < 0.06,
+                "Lite{variant}: {weights}"
+            );
+        }
+    }
+}

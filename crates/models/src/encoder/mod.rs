@@ -4,6 +4,8 @@
 //! statistics stay what they are), [`Encoder::fold`] makes the fast version for inference. Not here: decoding and
 //! preprocessing of pictures (`data`), files (`checkpoint`).
 
+#[cfg(test)]
+mod check;
 mod config;
 mod efficientnet_lite;
 mod folded;

@@ -97,3 +97,32 @@ fn convolution(
         activation,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::{folded_agrees, gradients_agree, network};
+    use super::*;
+
+    #[test]
+    fn every_block_has_its_gradient() {
+        let stem = || convolution(("conv1", "bn1"), (7, 2), (3, 8), Relu);
+        for (stride, width) in [(1, 2), (2, 2), (1, 3)] {
+            let block = || bottleneck("layer1.0", stride, 8, width);
+            gradients_agree(vec![stem(), block()], [2, 9, 8, 3]);
+            folded_agrees(network(vec![stem(), block()]), [2, 20, 17, 3]);
+        }
+    }
+
+    #[test]
+    fn the_depths_have_their_published_sizes() {
+        // torchvision's parameters less the classifier's 2,049,000.
+        for (depth, parameters) in [(50, 25_557_032 - 2_049_000), (101, 44_549_160 - 2_049_000)] {
+            let network = resnet(depth);
+            assert_eq!(network.outputs(224, 224), Some(([7, 7, 2048], 2048)));
+            assert_eq!(network.outputs(448, 448), Some(([14, 14, 2048], 2048)));
+            let count = |c: &Convolution| c.shape().iter().product::<usize>() + 2 * c.outputs;
+            let all: usize = network.convolutions().into_iter().map(count).sum();
+            assert_eq!(all, parameters, "ResNet-{depth}");
+        }
+    }
+}

@@ -74,3 +74,47 @@ fn layer(
         activation: Relu,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::{folded_agrees, gradients_agree};
+    use super::*;
+
+    fn small() -> Network {
+        let window = || (Kind::Dense, 3, Padding::Each(1));
+        let pool = Layer::MaxPool(Pool {
+            kernel: [2, 2],
+            stride: 2,
+            padding: Padding::Each(0),
+        });
+        let fc = |name: &str, side, inputs| {
+            let window = (Kind::Linear, side, Padding::Each(0));
+            layer(name.into(), window, inputs, 5)
+        };
+        Network {
+            trunk: vec![
+                layer("a".into(), window(), 3, 4),
+                pool.clone(),
+                layer("b".into(), window(), 4, 6),
+            ],
+            head: vec![pool, fc("c", 2, 6), fc("d", 1, 5)],
+            epsilon: 0.0,
+        }
+    }
+
+    #[test]
+    fn its_layers_have_their_gradients_and_fold() {
+        gradients_agree(small().trunk, [2, 8, 8, 3]);
+        folded_agrees(small(), [2, 8, 8, 3]);
+    }
+
+    #[test]
+    fn it_has_its_published_size() {
+        let network = vgg16();
+        assert_eq!(network.outputs(224, 224), Some(([14, 14, 512], 4096)));
+        // Parameters of torchvision's vgg16 less the last layer's.
+        let count = |c: &Convolution| c.shape().iter().product::<usize>() + c.outputs;
+        let all: usize = network.convolutions().into_iter().map(count).sum();
+        assert_eq!(all, 138_357_544 - 4_097_000);
+    }
+}
