@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use models::encoder::EncoderError;
 use thiserror::Error;
 
 use crate::any::FileKind;
@@ -162,6 +163,22 @@ pub enum CheckpointError {
         /// What the original program lacks.
         problem: String,
     },
+    /// Weights of another program that can't be read.
+    #[error("`{}`: {problem}", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        problem: String,
+    },
+    /// Tensors that don't make an encoder.
+    #[error("`{}`: {source}", path.display())]
+    Encoder {
+        /// The file.
+        path: PathBuf,
+        /// The tensor, what was expected and what was found.
+        source: EncoderError,
+    },
     /// A file of another kind.
     #[error("`{}` is no checkpoint: {}", path.display(), describe(*found, start))]
     UnknownFormat {
@@ -180,6 +197,15 @@ impl CheckpointError {
         let text = match self {
             Self::Read { .. } | Self::Inconsistent { .. } => return None,
             Self::Pickle { source, .. } => return source.hint(),
+            Self::Weights { .. } => {
+                "save the model's state dict as .safetensors or with torch.save"
+            }
+            Self::Encoder { source, .. } => match source {
+                EncoderError::Unknown { .. } => {
+                    "is it the state dict of an encoder, with its published names?"
+                }
+                _ => "is it the encoder's whole state dict, of an architecture that is known here?",
+            },
             Self::NeuralTalk { .. } => {
                 "only the model_checkpoint_*.p files of driver.py are checkpoints"
             }

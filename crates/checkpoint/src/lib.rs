@@ -2,7 +2,7 @@
 //!
 //! Here: what a checkpoint holds ([`Checkpoint`]), how it is saved and loaded as one
 //! `safetensors` file ([`save`], [`load`]), what can be said about one without running it
-//! ([`inspect`]), and data-only readers of foreign formats ([`legacy`]). Not here: building a
+//! ([`inspect`]), encoders from weight files ([`load_encoder`]), and data-only readers of foreign formats ([`legacy`]). Not here: building a
 //! model from the weights (`models`), deciding when to save (`train`).
 //!
 //! Memory: [`load`] needs at most [`MEMORY_FACTOR`] times the file's size, whatever the file
@@ -10,6 +10,7 @@
 
 mod any;
 mod checkpoint;
+mod encoder;
 mod error;
 mod inspect;
 pub mod legacy;
@@ -20,6 +21,7 @@ mod save;
 
 pub use any::{FileKind, load_any};
 pub use checkpoint::{Checkpoint, FeaturesInfo, NamedArray, TrainingState};
+pub use encoder::{load_encoder, load_state};
 pub use error::CheckpointError;
 pub use inspect::{ArrayDescription, Description, inspect};
 pub use load::{MEMORY_FACTOR, load, load_from};

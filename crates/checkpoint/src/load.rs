@@ -107,7 +107,7 @@ pub fn load_from(
 }
 
 /// The parsed header, and where the tensors start.
-fn read_header(
+pub(crate) fn read_header(
     input: &mut impl Read,
     length: u64,
     path: &Path,
@@ -192,7 +192,17 @@ fn read_values(
             });
         }
     };
-    let width = info.dtype.bitsize() / 8;
+    read_numbers(input, count, info.dtype.bitsize() / 8, convert, path)
+}
+
+/// `count` numbers of `width` bytes each.
+pub(crate) fn read_numbers(
+    input: &mut impl Read,
+    count: usize,
+    width: usize,
+    convert: fn(&[u8]) -> f32,
+    path: &Path,
+) -> Result<Vec<f32>, CheckpointError> {
     let mut values = Vec::with_capacity(count);
     let mut left = count * width;
     let mut chunk = vec![0; CHUNK_BYTES.min(left)];

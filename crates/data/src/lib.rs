@@ -12,6 +12,7 @@ pub mod encoded;
 pub mod error;
 pub mod features;
 pub mod packed;
+pub mod picture;
 pub mod sampler;
 pub mod vocabulary;
 

@@ -1,11 +1,13 @@
-//! Sentence decoders, one file each, built from `nn`.
+//! Picture encoders and sentence decoders, one file each, built from `nn`.
 //!
 //! [`Decoder`] holds a configuration and parameters; [`Decoder::loss`] trains it on a packed
-//! batch of sentences, [`Decoder::start`] and [`Decode::step`] write sentences with it.
+//! batch of sentences, [`Decoder::start`] and [`Decode::step`] write sentences with it. [`encoder`] turns pixels into
+//! the features that they read.
 
 mod config;
 mod decode;
 mod decoder;
+pub mod encoder;
 mod lstm;
 mod rnn;
 

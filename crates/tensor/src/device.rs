@@ -72,6 +72,12 @@ impl Device {
         self.kind.pool.install(work)
     }
 
+    /// `work(0)`, `work(1)`, .. in parallel; the results in order.
+    pub fn map<R: Send>(&self, count: usize, work: impl Fn(usize) -> R + Sync) -> Vec<R> {
+        use rayon::prelude::*;
+        self.install(|| (0..count).into_par_iter().map(&work).collect())
+    }
+
     /// A buffer of `len` numbers whose contents are whatever was there before (never
     /// uninitialised memory): for results that are written in full.
     pub(crate) fn buffer<T: Element>(&self, len: usize) -> Vec<T> {

@@ -46,6 +46,21 @@ impl<'a, T> Matrix<'a, T> {
         }
     }
 
+    /// Rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Some of the rows.
+    ///
+    /// # Panics
+    /// If this is a transpose, or has fewer rows.
+    pub(crate) fn row_range(self, rows: std::ops::Range<usize>) -> Self {
+        assert!(!self.transposed, "rows of a transpose aren't contiguous");
+        let data = &self.data[rows.start * self.cols..rows.end * self.cols];
+        Self::new(data, rows.len(), self.cols)
+    }
+
     fn view(&self) -> MatRef<'a, T> {
         if self.transposed {
             MatRef::from_row_major_slice(self.data, self.cols, self.rows).transpose()

@@ -2,7 +2,7 @@
 //!
 //! Here: [`Tensor`] on a [`Device`], [`Tape`] with reverse-mode gradients, the operations in
 //! [`ops`] (each with forward and backward, and a plain composed version as its oracle in the
-//! tests), the fused optimizer passes in [`update`], counter-based random numbers in [`random`].
+//! tests), their counterparts without a tape in [`inference`], the fused optimizer passes in [`update`], counter-based random numbers in [`random`].
 //! Not here: layers, models, files, anything that knows what a caption is.
 //!
 //! Every result is the same for any number of threads: work is cut into pieces by shape alone,
@@ -11,6 +11,7 @@
 mod device;
 mod element;
 mod gemm;
+pub mod inference;
 pub mod ops;
 mod parallel;
 pub mod random;

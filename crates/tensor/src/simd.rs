@@ -9,6 +9,12 @@ use std::sync::OnceLock;
 /// Calls `work` in the widest version that this processor can run.
 #[inline(always)]
 pub(crate) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
+    dispatch(work)
+}
+
+/// Calls `work` with the widest vectors that this processor has.
+#[inline(always)]
+pub(crate) fn dispatch<W: pulp::WithSimd>(work: W) -> W::Output {
     static ARCH: OnceLock<pulp::Arch> = OnceLock::new();
     ARCH.get_or_init(pulp::Arch::new).dispatch(work)
 }

@@ -12,9 +12,10 @@ use super::escapes;
 use super::numpy::{self, Global};
 use super::pickle::{Id, Node};
 use super::pickle_error::{PickleError, PickleProblem as Problem};
+use super::torch::{self, Torch, TorchGlobal};
 
-/// What a run leaves behind: the values, the offset of each one's opcode, the result.
-type Parsed<'a> = (Vec<Node<'a>>, Vec<usize>, Id);
+/// What a run leaves behind: the values, the offset of each one's opcode, the result, the bytes that were read.
+type Parsed<'a> = (Vec<Node<'a>>, Vec<usize>, Id, usize);
 type Step<T = ()> = Result<T, Problem>;
 
 // Values that every machine starts with, so that a byte that pushes one makes nothing new.
@@ -34,10 +35,12 @@ pub(super) struct Machine<'a> {
     /// Heights of the stack at the open MARKs.
     marks: Vec<usize>,
     memo: HashMap<u64, Id>,
+    /// Whether PyTorch's tensors are read too.
+    torch: bool,
 }
 
 impl<'a> Machine<'a> {
-    pub(super) fn new(input: &'a [u8]) -> Self {
+    pub(super) fn new(input: &'a [u8], torch: bool) -> Self {
         let nodes = vec![
             Node::None,
             Node::Bool(false),
@@ -53,6 +56,7 @@ impl<'a> Machine<'a> {
             stack: Vec::new(),
             marks: Vec::new(),
             memo: HashMap::new(),
+            torch,
         }
     }
 
@@ -78,7 +82,7 @@ impl<'a> Machine<'a> {
                 }
             }
         };
-        Ok((self.nodes, self.made_at, root))
+        Ok((self.nodes, self.made_at, root, self.at))
     }
 
     /// One opcode; the result if it was STOP.
@@ -268,6 +272,11 @@ impl<'a> Machine<'a> {
 
             b'o' => return Err(Problem::RefusedOpcode("OBJ")),
             b'P' => return Err(Problem::RefusedOpcode("PERSID")),
+            b'Q' if self.torch => {
+                let id = self.pop("BINPERSID")?;
+                let made = torch::persistent(&self.nodes, &self.nodes[id as usize]);
+                self.push(made.map_err(Problem::Torch)?)?;
+            }
             b'Q' => return Err(Problem::RefusedOpcode("BINPERSID")),
             0x81 => return Err(Problem::RefusedOpcode("NEWOBJ")),
             0x82 => return Err(Problem::RefusedOpcode("EXT1")),
@@ -449,7 +458,10 @@ impl<'a> Machine<'a> {
     fn global(&mut self, module: &str, name: &str) -> Step {
         match Global::find(module, name) {
             Some(global) => self.push(Node::Global(global)),
-            None => Err(refused(module, name)),
+            None => match TorchGlobal::find(module, name).filter(|_| self.torch) {
+                Some(global) => self.push(Node::Torch(Box::new(Torch::Global(global)))),
+                None => Err(refused(module, name)),
+            },
         }
     }
 
@@ -468,21 +480,33 @@ impl<'a> Machine<'a> {
     fn reduce(&mut self) -> Step {
         let arguments = self.pop("REDUCE")?;
         let function = self.pop("REDUCE")?;
-        let function = match &self.nodes[function as usize] {
-            Node::Global(function) => *function,
-            other => return Err(kind("REDUCE", "a function", other)),
-        };
+        let function = &self.nodes[function as usize];
         let Node::Tuple(arguments) = &self.nodes[arguments as usize] else {
             let found = &self.nodes[arguments as usize];
             return Err(kind("REDUCE", "a tuple of arguments", found));
         };
-        let made = numpy::reduce(&self.nodes, function, arguments).map_err(Problem::Numpy)?;
+        let made = match function {
+            Node::Global(function) => {
+                numpy::reduce(&self.nodes, *function, arguments).map_err(Problem::Numpy)?
+            }
+            Node::Torch(torch) => match **torch {
+                Torch::Global(function) => {
+                    torch::reduce(&self.nodes, function, arguments).map_err(Problem::Torch)?
+                }
+                _ => return Err(kind("REDUCE", "a function", function)),
+            },
+            other => return Err(kind("REDUCE", "a function", other)),
+        };
         self.push(made)
     }
 
     fn build(&mut self) -> Step {
         let state = self.pop("BUILD")?;
         let object = self.top("BUILD")?;
+        // Attributes of PyTorch's dictionaries are versions, which say nothing about the numbers.
+        if self.torch && matches!(self.nodes[object as usize], Node::Dict(_)) {
+            return Ok(());
+        }
         let (object_node, state) = (&self.nodes[object as usize], &self.nodes[state as usize]);
         let built = numpy::build(&self.nodes, object_node, state).map_err(Problem::Numpy)?;
         self.nodes[object as usize] = built;

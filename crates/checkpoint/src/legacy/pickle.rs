@@ -13,6 +13,7 @@ use super::graph;
 use super::machine::Machine;
 use super::numpy::{Array, ArrayParts, Dtype, Global, ScalarParts};
 use super::pickle_error::PickleError;
+use super::torch::{TensorParts, Torch, TorchNumber};
 
 /// [`Pickle::parse`] allocates at most this many bytes for every byte of the pickle (and 4 KiB).
 /// The worst opcode is `]`: one byte makes an empty list, and the vectors that hold it may just
@@ -52,6 +53,7 @@ pub(super) enum Node<'a> {
     ArrayShell,
     Array(Box<ArrayParts>),
     Scalar(ScalarParts),
+    Torch(Box<Torch>),
 }
 
 impl<'a> Pickle<'a> {
@@ -62,9 +64,29 @@ impl<'a> Pickle<'a> {
     /// reconstructors; object arrays; containers that contain themselves or nest more than
     /// [`MAX_DEPTH`](graph::MAX_DEPTH) deep.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, PickleError> {
-        let (nodes, made_at, root) = Machine::new(bytes).run()?;
+        Self::parse_with(bytes, false).map(|(pickle, _)| pickle)
+    }
+
+    /// As [`parse`](Self::parse), with PyTorch's tensors; also the number of bytes up to the STOP opcode.
+    pub(super) fn parse_torch(bytes: &'a [u8]) -> Result<(Self, usize), PickleError> {
+        Self::parse_with(bytes, true)
+    }
+
+    fn parse_with(bytes: &'a [u8], torch: bool) -> Result<(Self, usize), PickleError> {
+        let (nodes, made_at, root, used) = Machine::new(bytes, torch).run()?;
         graph::check(&nodes, &made_at, root)?;
-        Ok(Self { nodes, root })
+        Ok((Self { nodes, root }, used))
+    }
+
+    /// Keys and number types of all storages that PyTorch's tensors refer to.
+    pub(super) fn torch_storages(&self) -> impl Iterator<Item = (&str, TorchNumber)> {
+        self.nodes.iter().filter_map(|node| match node {
+            Node::Torch(torch) => match &**torch {
+                Torch::Storage(s) => Some((self.value(s.key).as_str()?, s.number)),
+                _ => None,
+            },
+            _ => None,
+        })
     }
 
     /// The pickled value.
@@ -207,7 +229,7 @@ impl<'p> Value<'p> {
             },
             Node::Scalar(scalar) => Kind::Scalar(scalar.dtype, scalar.value()),
             Node::Dtype(dtype) => Kind::Dtype(*dtype),
-            Node::Global(_) | Node::ArrayShell => Kind::Other,
+            Node::Global(_) | Node::ArrayShell | Node::Torch(_) => Kind::Other,
         }
     }
 
@@ -272,6 +294,19 @@ impl<'p> Value<'p> {
         }
     }
 
+    /// A tensor of PyTorch, and the key of its storage.
+    pub(super) fn as_torch_tensor(&self) -> Option<(&'p TensorParts, &'p str)> {
+        match self.node() {
+            Node::Torch(torch) => match &**torch {
+                Torch::Tensor(parts) => {
+                    Some((parts, self.pickle.value(parts.storage.key).as_str()?))
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// A numpy array.
     pub fn as_array(&self) -> Option<Array<'p>> {
         match self.kind() {
@@ -300,6 +335,11 @@ impl Node<'_> {
             Self::ArrayShell => "an unfilled numpy array",
             Self::Array(_) => "a numpy array",
             Self::Scalar(_) => "a numpy scalar",
+            Self::Torch(torch) => match **torch {
+                Torch::Global(_) => "a function of PyTorch",
+                Torch::Storage(_) => "a storage",
+                Torch::Tensor(_) => "a tensor",
+            },
         }
     }
 

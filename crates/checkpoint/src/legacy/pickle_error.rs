@@ -95,6 +95,9 @@ pub enum PickleProblem {
     /// A numpy array, dtype or scalar that can't be read.
     #[error("numpy {0}")]
     Numpy(String),
+    /// A tensor or storage of PyTorch that can't be read.
+    #[error("torch {0}")]
+    Torch(String),
     /// Containers nested too deeply.
     #[error("nested more than {0} deep")]
     TooDeep(usize),

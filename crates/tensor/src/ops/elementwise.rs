@@ -14,7 +14,7 @@ pub fn add<T: Element>(tape: &mut Tape<T>, x: Var, y: Var) -> Var {
     })
 }
 
-/// x (N, M) + bias (M), added to every row.
+/// x (..., M) + bias (M), added to every row.
 pub fn add_bias<T: Element>(tape: &mut Tape<T>, x: Var, bias: Var) -> Var {
     let mut value = tape.value(x).clone();
     let row = tape.value(bias).clone();
@@ -26,6 +26,18 @@ pub fn add_bias<T: Element>(tape: &mut Tape<T>, x: Var, bias: Var) -> Var {
             gradients.add(bias, sum_rows(&gradient));
         }
         gradients.add(x, gradient);
+    })
+}
+
+/// The same numbers under another shape.
+///
+/// # Panics
+/// If the new shape holds another number of elements.
+pub fn reshape<T: Element>(tape: &mut Tape<T>, x: Var, shape: &[usize]) -> Var {
+    let before = tape.value(x).shape().to_vec();
+    let value = tape.value(x).clone().reshape(shape);
+    tape.push(value, &[x], move |gradient, gradients| {
+        gradients.add(x, gradient.reshape(&before));
     })
 }
 
@@ -55,6 +67,22 @@ pub fn relu<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
         x,
         |a| if a < T::ZERO { T::ZERO } else { a },
         |g, y| if y > T::ZERO { g } else { T::ZERO },
+    )
+}
+
+/// min(max(x, 0), 6), as EfficientNet-Lite has it; the gradient is 0 at both ends.
+pub fn relu6<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
+    let six = T::of(6.0);
+    unary(
+        tape,
+        x,
+        move |a| {
+            let a = if a < T::ZERO { T::ZERO } else { a };
+            if a > six { six } else { a }
+        },
+        move |g, y| {
+            if y > T::ZERO && y < six { g } else { T::ZERO }
+        },
     )
 }
 
@@ -154,9 +182,9 @@ pub(crate) fn add_assign<T: Element>(x: &mut Tensor<T>, y: &Tensor<T>) {
     zip_assign(x, y, |a, b| a + b);
 }
 
-/// Column sums of a matrix (N, M) → (M): pieces of columns in parallel, rows in order.
+/// Sums over all but the last size, (..., M) → (M): pieces of columns in parallel, rows in order.
 pub(crate) fn sum_rows<T: Element>(x: &Tensor<T>) -> Tensor<T> {
-    let (_, cols) = x.rows_cols();
+    let cols = *x.shape().last().expect("at least one size");
     let device = x.device();
     let mut sums = device.zeros(cols);
     device.install(|| add_rows(&mut sums, x.data()));

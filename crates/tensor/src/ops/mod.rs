@@ -1,27 +1,40 @@
 //! Operations on the tape, forward and backward.
 //!
 //! The large ones, which a captioner spends its time in: [`lstm`], [`rnn`],
-//! [`output_cross_entropy`], [`linear`], [`gather`], [`dropout`]. The small ones exist so that
+//! [`output_cross_entropy`], [`linear`], [`gather`], [`dropout`], and of the encoders [`conv2d`],
+//! [`depthwise_conv2d`] and [`batch_norm`]. The small ones exist so that
 //! each large one has a plain composed version to be tested against.
 
+mod batch_norm;
+mod conv;
 mod cross_entropy;
+mod depthwise;
 mod dropout;
 mod elementwise;
 mod linear;
 mod lstm;
+mod pool;
 mod rnn;
 mod rows;
 mod softmax;
+mod sums;
+pub(crate) mod unfold;
+pub(crate) mod window;
 
+pub use batch_norm::{Statistics, batch_norm};
+pub use conv::conv2d;
 pub use cross_entropy::{WordLosses, output_cross_entropy};
+pub use depthwise::depthwise_conv2d;
 pub use dropout::{Mask, dropout};
 pub(crate) use elementwise::add_assign;
-pub use elementwise::{add, add_bias, mul, relu, scale, sigmoid, sum, tanh};
+pub use elementwise::{add, add_bias, mul, relu, relu6, reshape, scale, sigmoid, sum, tanh};
 pub use linear::{linear, matmul};
 pub use lstm::{LstmWeights, lstm, lstm_gates};
+pub use pool::{average_pool, global_average_pool, max_pool};
 pub use rnn::{RnnInputs, rnn};
 pub use rows::{concat_rows, gather, slice_cols, slice_rows};
 pub use softmax::{log_probabilities, log_softmax, pick};
+pub use window::{Padding, window_outputs};
 
 /// Start of each time step's rows in a packed, time-major matrix, and the total at the end.
 ///

@@ -1,0 +1,105 @@
+//! Encoders from other people's weight files: `.safetensors` and PyTorch's `.pth`.
+//!
+//! Here: which format a file has and which encoder its tensors are. Not here: PyTorch's format (`legacy`), Caffe's
+//! (`legacy`), the layers (`models::encoder`).
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek};
+use std::path::Path;
+
+use models::encoder::{Encoder, EncoderConfig, StateDict};
+use safetensors::tensor::Dtype;
+use tensor::Device;
+
+use crate::error::read_error;
+use crate::legacy::{is_torch, read_torch};
+use crate::load::{read_header, read_numbers};
+use crate::{CheckpointError, checkpoint};
+
+/// Loads an encoder of a known family; which one, its tensors' names and shapes tell.
+///
+/// # Errors
+/// The file can't be read or is of another format; the tensor that is missing, of another shape or no part of the
+/// encoder.
+pub fn load_encoder(
+    path: &Path,
+    device: &Device,
+) -> Result<(EncoderConfig, Encoder), CheckpointError> {
+    let state = load_state(path)?;
+    let wrong = |source| CheckpointError::Encoder {
+        path: path.into(),
+        source,
+    };
+    let config = EncoderConfig::detect(&state).map_err(wrong)?;
+    let encoder = Encoder::from_state(config.network(), &state, device).map_err(wrong)?;
+    Ok((config, encoder))
+}
+
+/// Reads all tensors of floating-point numbers of a `.safetensors` or PyTorch file.
+///
+/// # Errors
+/// The file can't be read, is cut off or malformed, or is of another format.
+pub fn load_state(path: &Path) -> Result<StateDict, CheckpointError> {
+    let fail = |source| read_error(path, source);
+    let mut file = File::open(path).map_err(fail)?;
+    let length = file.metadata().map_err(fail)?.len();
+    let mut start = Vec::new();
+    (&mut file).take(16).read_to_end(&mut start).map_err(fail)?;
+    file.rewind().map_err(fail)?;
+    if is_torch(&start) {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(fail)?;
+        return read_torch(&bytes, path);
+    }
+    state_from(BufReader::new(file), length, path)
+}
+
+/// The tensors of a `.safetensors` file of `length` bytes.
+fn state_from(
+    mut input: impl Read,
+    length: u64,
+    path: &Path,
+) -> Result<StateDict, CheckpointError> {
+    let (header, header_bytes) = read_header(&mut input, length, path)?;
+    let expected = header_bytes + header.data_len() as u64;
+    if length != expected {
+        let (path, found) = (path.into(), length);
+        return Err(match length < expected {
+            true => CheckpointError::Truncated {
+                path,
+                expected,
+                found,
+            },
+            false => CheckpointError::TrailingBytes {
+                path,
+                expected,
+                found,
+            },
+        });
+    }
+    let mut state = StateDict::default();
+    for name in header.offset_keys() {
+        let info = header.info(&name).expect("offset_keys gives its own names");
+        let convert: fn(&[u8]) -> f32 = match info.dtype {
+            Dtype::F16 => |b| half::f16::from_le_bytes(b.try_into().expect("2 bytes")).to_f32(),
+            Dtype::BF16 => |b| half::bf16::from_le_bytes(b.try_into().expect("2 bytes")).to_f32(),
+            Dtype::F32 => |b| f32::from_le_bytes(b.try_into().expect("4 bytes")),
+            Dtype::F64 => |b| f64::from_le_bytes(b.try_into().expect("8 bytes")) as f32,
+            _ => {
+                // Counters, which no encoder needs.
+                let (from, to) = info.data_offsets;
+                let skipped = std::io::copy(
+                    &mut (&mut input).take((to - from) as u64),
+                    &mut std::io::sink(),
+                );
+                skipped.map_err(|source| read_error(path, source))?;
+                continue;
+            }
+        };
+        let count =
+            checkpoint::elements(&info.shape).expect("the header's parser refuses overflows");
+        let values = read_numbers(&mut input, count, info.dtype.bitsize() / 8, convert, path)?;
+        state.insert(name, info.shape.clone(), values);
+    }
+    Ok(state)
+}

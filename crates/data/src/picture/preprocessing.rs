@@ -1,0 +1,150 @@
+//! What an encoder wants of a picture, as data that a checkpoint can hold.
+//!
+//! Here: size, fit, filter, channel order, mean and scale, and the three settings that published encoders were trained
+//! with. Not here: how a filter weighs (`resize.rs`).
+
+use serde::{Deserialize, Serialize};
+
+use super::{Filter, Picture, resize};
+
+/// How a picture of any shape becomes a square.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fit {
+    /// Both sides to the size, whatever the aspect.
+    Squash,
+    /// The shorter side to this many pixels (but at least the size), then the middle.
+    CenterCrop(usize),
+}
+
+/// Which plane comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChannelOrder {
+    /// Red, green, blue.
+    Rgb,
+    /// Blue, green, red, as Caffe's models want it.
+    Bgr,
+}
+
+/// From a picture to an encoder's input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Preprocessing {
+    /// S, side of the square in pixels.
+    pub size: usize,
+    /// How other shapes become a square.
+    pub fit: Fit,
+    /// How pixels are weighed.
+    pub filter: Filter,
+    /// Whether the resized values are rounded to 0..=255, as programs do that resize bytes.
+    pub round: bool,
+    /// Order of the planes.
+    pub channels: ChannelOrder,
+    /// Subtracted from each plane, in the order of the planes.
+    pub mean: [f32; 3],
+    /// What each plane is multiplied with afterwards.
+    pub scale: [f32; 3],
+}
+
+impl Preprocessing {
+    /// EfficientNet-Lite: squashed, bicubic, `(x - 127) / 128`.
+    pub fn efficientnet_lite(size: usize) -> Self {
+        Self {
+            size,
+            fit: Fit::Squash,
+            filter: Filter::Bicubic,
+            round: true,
+            channels: ChannelOrder::Rgb,
+            mean: [127.0; 3],
+            scale: [1.0 / 128.0; 3],
+        }
+    }
+
+    /// VGG-16 as NeuralTalk's MATLAB script fed it: 224 pixels, squashed by `imresize`, BGR, Caffe's mean.
+    pub fn caffe_vgg() -> Self {
+        Self {
+            size: 224,
+            fit: Fit::Squash,
+            filter: Filter::MatlabBicubic,
+            round: false,
+            channels: ChannelOrder::Bgr,
+            mean: [103.939, 116.779, 123.68],
+            scale: [1.0; 3],
+        }
+    }
+
+    /// torchvision's classification models: shorter side to 8/7 of the size (256 for 224), the middle, ImageNet's mean
+    /// and deviation.
+    pub fn torchvision(size: usize) -> Self {
+        Self {
+            size,
+            fit: Fit::CenterCrop(size * 8 / 7),
+            filter: Filter::Bilinear,
+            round: true,
+            channels: ChannelOrder::Rgb,
+            mean: [0.485, 0.456, 0.406].map(|m: f32| m * 255.0),
+            scale: [0.229, 0.224, 0.225].map(|d: f32| 1.0 / (255.0 * d)),
+        }
+    }
+
+    /// The encoder's input: planes (3, S, S), row by row, `(x - mean) * scale`.
+    ///
+    /// # Panics
+    /// The picture has no pixels, or not three bytes for each.
+    pub fn apply(&self, picture: &Picture) -> Vec<f32> {
+        let resized = self.resize(picture);
+        if self.size == 0 {
+            return resized;
+        }
+        let planes = resized.chunks_exact(self.size * self.size);
+        let mut order: Vec<&[f32]> = planes.collect();
+        if self.channels == ChannelOrder::Bgr {
+            order.reverse();
+        }
+        let mut input = Vec::with_capacity(resized.len());
+        for ((plane, mean), scale) in order.into_iter().zip(self.mean).zip(self.scale) {
+            input.extend(plane.iter().map(|x| (x - mean) * scale));
+        }
+        input
+    }
+
+    /// The square alone, as planes (3, S, S) in red, green, blue and of the picture's own range.
+    ///
+    /// # Panics
+    /// As [`apply`](Self::apply).
+    pub fn resize(&self, picture: &Picture) -> Vec<f32> {
+        let (width, height, size) = (picture.width, picture.height, self.size);
+        assert!(0 < width && 0 < height, "a picture without pixels");
+        assert_eq!(
+            picture.rgb.len(),
+            3 * width * height,
+            "bytes of the picture"
+        );
+        let (to_width, to_height) = match self.fit {
+            Fit::Squash => (size, size),
+            Fit::CenterCrop(shorter) => {
+                let shorter = shorter.max(size);
+                let longer = |side: usize| shorter * side / width.min(height);
+                (longer(width), longer(height))
+            }
+        };
+        let taps = |from, to: usize| {
+            let first = round_half_even(to - size);
+            self.filter.taps(from, to, first..first + size)
+        };
+        let (rows, columns) = (taps(height, to_height), taps(width, to_width));
+        let mut planes = resize::apply(picture, &rows, &columns);
+        if self.round {
+            planes
+                .iter_mut()
+                .for_each(|x| *x = (*x + 0.5).floor().clamp(0.0, 255.0));
+        }
+        planes
+    }
+}
+
+/// Half of a margin, as Python's `round` in torchvision's `center_crop` has it.
+fn round_half_even(margin: usize) -> usize {
+    let half = margin / 2;
+    half + usize::from(margin % 2 == 1 && half % 2 == 1)
+}

@@ -1,0 +1,213 @@
+//! An encoder for inference: batch norm folded into the filters, filters packed, no tape.
+//!
+//! γ (w·x - mean) / σ + β = (γ w / σ)·x + (β - γ mean / σ). A residual and the activation after it run in the pass of the
+//! last convolution before the sum. Several pictures run side by side, one a thread at a time; a single one is cut within
+//! its layers. Not here: training (`mod.rs`).
+
+use nn::Parameters;
+use tensor::inference::{self, Activation};
+use tensor::ops::{self, Statistics};
+use tensor::{Device, Tape, Tensor};
+
+use super::Features;
+use super::network::{Convolution, Kind, Layer, Network, Pool};
+
+/// Ready to encode; made by [`Encoder::fold`](super::Encoder::fold).
+#[derive(Debug, Clone)]
+pub struct FoldedEncoder {
+    device: Device,
+    trunk: Vec<Step>,
+    head: Vec<Step>,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Dense(inference::Convolution),
+    Depthwise(inference::Depthwise),
+    MaxPool(Pool),
+    AveragePool(Pool),
+    GlobalAverage,
+    /// last(main(x)) + shortcut(x), the activation in `last`.
+    Residual {
+        main: Vec<Step>,
+        last: inference::Convolution,
+        shortcut: Vec<Step>,
+    },
+}
+
+impl FoldedEncoder {
+    pub(super) fn new(
+        network: &Network,
+        parameters: &Parameters,
+        statistics: &dyn Fn(&str) -> Statistics,
+        device: &Device,
+    ) -> Self {
+        let fold = |layers: &[Layer]| {
+            let mut steps = Vec::new();
+            push(layers, parameters, statistics, &mut steps);
+            steps
+        };
+        Self {
+            device: device.clone(),
+            trunk: fold(&network.trunk),
+            head: fold(&network.head),
+        }
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Pixels (B, H, W, 3) → regions (B, R, D) and one vector a picture (B, P).
+    ///
+    /// # Panics
+    /// If the pictures are too small for the network, or their shape is another.
+    pub fn encode(&self, pixels: &Tensor) -> Features {
+        let &[b, h, w, 3] = pixels.shape() else {
+            panic!("(B, H, W, 3) was expected, not {:?}", pixels.shape());
+        };
+        let image = h * w * 3;
+        let one = |i: usize| {
+            let data = pixels.data()[i * image..(i + 1) * image].to_vec();
+            let x = Tensor::new(&self.device, &[1, h, w, 3], data);
+            let regions = run(&self.trunk, x);
+            let pooled = run(&self.head, regions.clone());
+            (regions, pooled)
+        };
+        let all = self.device.map(b, one);
+        let (mut regions, mut pooled) = (Vec::new(), Vec::new());
+        let mut sizes = (0, 0);
+        for (r, p) in &all {
+            let [_, height, width, d] = r.shape()[..] else {
+                unreachable!("steps give pictures");
+            };
+            sizes = (height * width, d);
+            regions.extend_from_slice(r.data());
+            pooled.extend_from_slice(p.data());
+        }
+        let width = pooled.len() / b.max(1);
+        Features {
+            regions: Tensor::new(&self.device, &[b, sizes.0, sizes.1], regions),
+            pooled: Tensor::new(&self.device, &[b, width], pooled),
+        }
+    }
+}
+
+fn run(steps: &[Step], x: Tensor) -> Tensor {
+    steps.iter().fold(x, |x, step| match step {
+        Step::Dense(layer) => layer.forward(&x, None),
+        Step::Depthwise(layer) => layer.forward(&x),
+        Step::MaxPool(p) => on_tape(&x, |tape, x| {
+            ops::max_pool(tape, x, p.kernel, p.stride, p.padding)
+        }),
+        Step::AveragePool(p) => on_tape(&x, |tape, x| {
+            ops::average_pool(tape, x, p.kernel, p.stride, p.padding)
+        }),
+        Step::GlobalAverage => {
+            let mean = on_tape(&x, ops::global_average_pool);
+            let (b, c) = mean.rows_cols();
+            mean.reshape(&[b, 1, 1, c])
+        }
+        Step::Residual {
+            main,
+            last,
+            shortcut,
+        } => {
+            let short = run(shortcut, x.clone());
+            last.forward(&run(main, x), Some(&short))
+        }
+    })
+}
+
+/// A pooling by the tape's operation, without gradient.
+fn on_tape(x: &Tensor, operation: impl Fn(&mut Tape, tensor::Var) -> tensor::Var) -> Tensor {
+    let mut tape = Tape::new(x.device());
+    let x = tape.constant(x.clone());
+    let y = operation(&mut tape, x);
+    tape.value(y).clone()
+}
+
+fn push(
+    layers: &[Layer],
+    parameters: &Parameters,
+    statistics: &dyn Fn(&str) -> Statistics,
+    steps: &mut Vec<Step>,
+) {
+    for layer in layers {
+        match layer {
+            Layer::Convolution(c) => {
+                steps.push(fold(c, c.activation, parameters, statistics));
+            }
+            Layer::MaxPool(p) => steps.push(Step::MaxPool(*p)),
+            Layer::AveragePool(p) => steps.push(Step::AveragePool(*p)),
+            Layer::GlobalAverage => steps.push(Step::GlobalAverage),
+            Layer::Sequence(layers) => push(layers, parameters, statistics, steps),
+            Layer::Residual {
+                main,
+                shortcut,
+                activation,
+            } => {
+                let Some((Layer::Convolution(last), rest)) = main.split_last() else {
+                    panic!("a residual's long way ends in a convolution");
+                };
+                assert!(
+                    last.activation == Activation::None && last.kind != Kind::Depthwise,
+                    "a residual's long way ends in a plain convolution"
+                );
+                let Step::Dense(last) = fold(last, *activation, parameters, statistics) else {
+                    unreachable!("it isn't depthwise");
+                };
+                let (mut main, mut short) = (Vec::new(), Vec::new());
+                push(rest, parameters, statistics, &mut main);
+                push(shortcut, parameters, statistics, &mut short);
+                steps.push(Step::Residual {
+                    main,
+                    last,
+                    shortcut: short,
+                });
+            }
+        }
+    }
+}
+
+/// Filters and bias with the batch norm in them.
+fn fold(
+    layer: &Convolution,
+    activation: Activation,
+    parameters: &Parameters,
+    statistics: &dyn Fn(&str) -> Statistics,
+) -> Step {
+    let m = layer.outputs;
+    let mut filters = parameters.value(&format!("{}.weight", layer.name)).clone();
+    let bias = match &layer.norm {
+        None => parameters
+            .value(&format!("{}.bias", layer.name))
+            .data()
+            .to_vec(),
+        Some(norm) => {
+            let [gamma, beta] =
+                ["weight", "bias"].map(|p| parameters.value(&format!("{norm}.{p}")).data());
+            let measured = statistics(norm);
+            let inverse = measured.inverse_deviation();
+            let slope: Vec<f32> = gamma.iter().zip(&inverse).map(|(g, i)| g * i).collect();
+            for row in filters.data_mut().chunks_exact_mut(m) {
+                row.iter_mut().zip(&slope).for_each(|(w, s)| *w *= s);
+            }
+            let means = measured.mean.data().iter();
+            let shifts = beta.iter().zip(means.zip(&slope));
+            shifts.map(|(b, (mean, s))| b - mean * s).collect()
+        }
+    };
+    let Pool {
+        stride, padding, ..
+    } = layer.window;
+    match layer.kind {
+        Kind::Depthwise => Step::Depthwise(inference::Depthwise::new(
+            &filters, &bias, stride, padding, activation,
+        )),
+        _ => Step::Dense(inference::Convolution::new(
+            &filters, &bias, stride, padding, activation,
+        )),
+    }
+}

@@ -1,0 +1,236 @@
+//! What an encoder is made of: a list of layers, each with the names that its weights have in published files.
+//!
+//! Here: the list, the shapes it needs, and its forward pass on the tape with frozen batch-norm statistics. Not here: the
+//! lists themselves (one file a family), inference with folded batch norm (`folded.rs`), files (`checkpoint`).
+
+use tensor::inference::Activation;
+use tensor::ops::{self, Padding, Statistics};
+use tensor::{Element, Tape, Var};
+
+use nn::Bound;
+
+/// A network from pixels to regions, and from regions to one vector a picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Network {
+    /// From pixels (B, S, S, 3) to regions (B, H, W, D).
+    pub trunk: Vec<Layer>,
+    /// From regions to one vector (B, 1, 1, P).
+    pub head: Vec<Layer>,
+    /// Added to the variances of all batch norms.
+    pub epsilon: f64,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Layer {
+    /// A convolution, what normalises or shifts it, and its activation.
+    Convolution(Convolution),
+    /// The largest of each window.
+    MaxPool(Pool),
+    /// The mean of each window.
+    AveragePool(Pool),
+    /// The mean of the whole picture: (B, H, W, C) → (B, 1, 1, C).
+    GlobalAverage,
+    /// One after the other: a block.
+    Sequence(Vec<Layer>),
+    /// activation(main(x) + shortcut(x)); no layers mean x itself.
+    Residual {
+        /// The long way.
+        main: Vec<Layer>,
+        /// The short one.
+        shortcut: Vec<Layer>,
+        /// After the sum.
+        activation: Activation,
+    },
+}
+
+/// A window that moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    /// Rows and columns of the window.
+    pub kernel: [usize; 2],
+    /// How far it moves.
+    pub stride: usize,
+    /// What lies beyond the border.
+    pub padding: Padding,
+}
+
+/// A convolution with what belongs to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Convolution {
+    /// Name of its weights, without `.weight`.
+    pub name: String,
+    /// How its filters are laid out.
+    pub kind: Kind,
+    /// Name of the batch norm that follows; none for a plain bias under `name`.bias.
+    pub norm: Option<String>,
+    /// The window.
+    pub window: Pool,
+    /// C, channels that it reads.
+    pub inputs: usize,
+    /// M, filters.
+    pub outputs: usize,
+    /// After norm or bias.
+    pub activation: Activation,
+}
+
+/// How filters are laid out, in files and here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// In files (M, C, KH, KW), here (KH, KW, C, M).
+    Dense,
+    /// As dense, but in files (M, C / groups, KH, KW): each group of filters sees its own channels.
+    Grouped(usize),
+    /// One filter a channel: in files (C, 1, KH, KW), here (KH, KW, C).
+    Depthwise,
+    /// A fully connected layer over a whole picture of the window's size: in files (M, C·KH·KW), here (KH, KW, C, M).
+    Linear,
+}
+
+impl Convolution {
+    /// Shape of the filters in a file.
+    pub fn stored_shape(&self) -> Vec<usize> {
+        let [kh, kw] = self.window.kernel;
+        match self.kind {
+            Kind::Dense => vec![self.outputs, self.inputs, kh, kw],
+            Kind::Grouped(groups) => vec![self.outputs, self.inputs / groups, kh, kw],
+            Kind::Depthwise => vec![self.outputs, 1, kh, kw],
+            Kind::Linear => vec![self.outputs, self.inputs * kh * kw],
+        }
+    }
+
+    /// Shape of the filters here.
+    pub fn shape(&self) -> Vec<usize> {
+        let [kh, kw] = self.window.kernel;
+        match self.kind {
+            Kind::Depthwise => vec![kh, kw, self.outputs],
+            _ => vec![kh, kw, self.inputs, self.outputs],
+        }
+    }
+
+    /// x (B, H, W, C) → (B, H', W', M).
+    fn forward<T: Element>(
+        &self,
+        tape: &mut Tape<T>,
+        bound: &Bound<'_, T>,
+        statistics: &dyn Fn(&str) -> Statistics<T>,
+        x: Var,
+    ) -> Var {
+        let Pool {
+            stride, padding, ..
+        } = self.window;
+        let filters = bound.var(&format!("{}.weight", self.name));
+        let y = match self.kind {
+            Kind::Depthwise => ops::depthwise_conv2d(tape, x, filters, stride, padding),
+            _ => ops::conv2d(tape, x, filters, stride, padding),
+        };
+        let y = match &self.norm {
+            Some(norm) => {
+                let [gamma, beta] = ["weight", "bias"].map(|p| bound.var(&format!("{norm}.{p}")));
+                ops::batch_norm(tape, y, (gamma, beta), &statistics(norm))
+            }
+            None => ops::add_bias(tape, y, bound.var(&format!("{}.bias", self.name))),
+        };
+        activate(tape, y, self.activation)
+    }
+}
+
+/// x through all layers.
+pub(super) fn forward<T: Element>(
+    layers: &[Layer],
+    tape: &mut Tape<T>,
+    bound: &Bound<'_, T>,
+    statistics: &dyn Fn(&str) -> Statistics<T>,
+    x: Var,
+) -> Var {
+    layers.iter().fold(x, |x, layer| match layer {
+        Layer::Convolution(c) => c.forward(tape, bound, statistics, x),
+        Layer::MaxPool(p) => ops::max_pool(tape, x, p.kernel, p.stride, p.padding),
+        Layer::AveragePool(p) => ops::average_pool(tape, x, p.kernel, p.stride, p.padding),
+        Layer::GlobalAverage => {
+            let mean = ops::global_average_pool(tape, x);
+            let (b, c) = tape.value(mean).rows_cols();
+            ops::reshape(tape, mean, &[b, 1, 1, c])
+        }
+        Layer::Sequence(layers) => forward(layers, tape, bound, statistics, x),
+        Layer::Residual {
+            main,
+            shortcut,
+            activation,
+        } => {
+            let long = forward(main, tape, bound, statistics, x);
+            let short = forward(shortcut, tape, bound, statistics, x);
+            let sum = ops::add(tape, long, short);
+            activate(tape, sum, *activation)
+        }
+    })
+}
+
+fn activate<T: Element>(tape: &mut Tape<T>, x: Var, activation: Activation) -> Var {
+    match activation {
+        Activation::None => x,
+        Activation::Relu => ops::relu(tape, x),
+        Activation::Relu6 => ops::relu6(tape, x),
+    }
+}
+
+impl Network {
+    /// All convolutions, in the order in which they run (the long way of a residual first).
+    pub fn convolutions(&self) -> Vec<&Convolution> {
+        let mut all = Vec::new();
+        collect(&self.trunk, &mut all);
+        collect(&self.head, &mut all);
+        all
+    }
+
+    /// Height, width and channels of the regions of pictures of `height` x `width` pixels, and the width of the vector;
+    /// none if a layer has no output for them.
+    pub fn outputs(&self, height: usize, width: usize) -> Option<([usize; 3], usize)> {
+        let regions = sizes(&self.trunk, [height, width, 3])?;
+        let pooled = sizes(&self.head, regions)?;
+        (pooled[..2] == [1, 1]).then_some((regions, pooled[2]))
+    }
+}
+
+fn collect<'a>(layers: &'a [Layer], all: &mut Vec<&'a Convolution>) {
+    for layer in layers {
+        match layer {
+            Layer::Convolution(c) => all.push(c),
+            Layer::Sequence(layers) => collect(layers, all),
+            Layer::Residual { main, shortcut, .. } => {
+                collect(main, all);
+                collect(shortcut, all);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Size after all layers; none if one of them doesn't fit.
+fn sizes(layers: &[Layer], from: [usize; 3]) -> Option<[usize; 3]> {
+    layers
+        .iter()
+        .try_fold(from, |[h, w, channels], layer| match layer {
+            Layer::Convolution(c) => {
+                let [h, w] = windows(&c.window, h, w)?;
+                let fits =
+                    c.inputs == channels && (c.kind != Kind::Depthwise || c.outputs == channels);
+                fits.then_some([h, w, c.outputs])
+            }
+            Layer::MaxPool(p) | Layer::AveragePool(p) => {
+                let [h, w] = windows(p, h, w)?;
+                Some([h, w, channels])
+            }
+            Layer::GlobalAverage => Some([1, 1, channels]),
+            Layer::Sequence(layers) => sizes(layers, [h, w, channels]),
+            Layer::Residual { main, shortcut, .. } => {
+                let long = sizes(main, [h, w, channels])?;
+                (sizes(shortcut, [h, w, channels])? == long).then_some(long)
+            }
+        })
+}
+
+fn windows(pool: &Pool, h: usize, w: usize) -> Option<[usize; 2]> {
+    let outputs = |n, k: usize| ops::window_outputs(n, pool.kernel[k], pool.stride, pool.padding);
+    Some([outputs(h, 0)?, outputs(w, 1)?])
+}

@@ -1,0 +1,179 @@
+//! Weights by the names of published files, and what doesn't fit an encoder.
+//!
+//! Here: plain arrays, the change between PyTorch's layout and ours, errors. Not here: file formats (`checkpoint`).
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::network::{Convolution, Kind};
+
+/// Arrays by name, row-major, as PyTorch's `state_dict()` has them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StateDict {
+    arrays: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+}
+
+impl StateDict {
+    /// Adds an array; one of the same name is replaced.
+    ///
+    /// # Panics
+    /// If the numbers aren't as many as the shape says.
+    pub fn insert(&mut self, name: impl Into<String>, shape: Vec<usize>, values: Vec<f32>) {
+        assert_eq!(
+            shape.iter().product::<usize>(),
+            values.len(),
+            "numbers for the shape {shape:?}"
+        );
+        self.arrays.insert(name.into(), (shape, values));
+    }
+
+    /// Shape and numbers of an array.
+    pub fn get(&self, name: &str) -> Option<(&[usize], &[f32])> {
+        let (shape, values) = self.arrays.get(name)?;
+        Some((shape, values))
+    }
+
+    /// Whether there is an array of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.arrays.contains_key(name)
+    }
+
+    /// All arrays, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[usize], &[f32])> {
+        let arrays = self.arrays.iter();
+        arrays.map(|(name, (shape, values))| (name.as_str(), &shape[..], &values[..]))
+    }
+
+    /// How many numbers follow `prefix`, dense from 0: `blocks.0.`, `blocks.1.`, ..
+    pub(super) fn count(&self, prefix: &str, suffix: &str) -> usize {
+        (0..)
+            .take_while(|i| self.contains(&format!("{prefix}{i}{suffix}")))
+            .count()
+    }
+
+    /// The array called `name`, checked.
+    pub(super) fn checked(&self, name: &str, expected: &[usize]) -> Result<&[f32], EncoderError> {
+        let name = || name.to_owned();
+        match self.arrays.get(&name()) {
+            None => Err(EncoderError::Missing {
+                tensor: name(),
+                expected: expected.to_vec(),
+            }),
+            Some((shape, _)) if shape != expected => Err(EncoderError::Shape {
+                tensor: name(),
+                expected: expected.to_vec(),
+                found: shape.clone(),
+            }),
+            Some((_, values)) => Ok(values),
+        }
+    }
+}
+
+/// Weights that don't make an encoder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EncoderError {
+    /// The encoder needs it.
+    Missing {
+        /// Its name.
+        tensor: String,
+        /// The shape that it should have.
+        expected: Vec<usize>,
+    },
+    /// Its shape is another.
+    Shape {
+        /// Its name.
+        tensor: String,
+        /// What the encoder needs.
+        expected: Vec<usize>,
+        /// What was given.
+        found: Vec<usize>,
+    },
+    /// No part of the encoder.
+    Unexpected {
+        /// Its name.
+        tensor: String,
+        /// Its shape.
+        found: Vec<usize>,
+    },
+    /// No known encoder has tensors of these names.
+    Unknown {
+        /// How many there are.
+        tensors: usize,
+        /// The first of them.
+        first: String,
+    },
+}
+
+impl fmt::Display for EncoderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { tensor, expected } => {
+                write!(
+                    f,
+                    "tensor `{tensor}` is missing, the encoder needs it as {expected:?}"
+                )
+            }
+            Self::Shape {
+                tensor,
+                expected,
+                found,
+            } => {
+                write!(
+                    f,
+                    "tensor `{tensor}` is {found:?}, the encoder needs {expected:?}"
+                )
+            }
+            Self::Unexpected { tensor, found } => {
+                write!(f, "tensor `{tensor}` {found:?} is no part of the encoder")
+            }
+            Self::Unknown { tensors, first } => write!(
+                f,
+                "{tensors} tensors (`{first}`, ...) of no known encoder: EfficientNet-Lite 0 to 2, ResNet-50 and -101, VGG-16"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for EncoderError {}
+
+/// Filters from a file's layout to ours.
+pub(super) fn from_stored(layer: &Convolution, stored: &[f32]) -> Vec<f32> {
+    let mut ours = vec![0.0; layer.shape().iter().product()];
+    permute(layer, |theirs, here| ours[here] = stored[theirs]);
+    ours
+}
+
+/// Filters from our layout to a file's.
+pub(super) fn to_stored(layer: &Convolution, ours: &[f32]) -> Vec<f32> {
+    let mut stored = vec![0.0; layer.stored_shape().iter().product()];
+    permute(layer, |theirs, here| stored[theirs] = ours[here]);
+    stored
+}
+
+/// Visits every stored number with its place here.
+fn permute(layer: &Convolution, mut visit: impl FnMut(usize, usize)) {
+    let [kh, kw] = layer.window.kernel;
+    let taps = kh * kw;
+    let groups = match layer.kind {
+        Kind::Grouped(groups) => groups,
+        Kind::Depthwise => layer.outputs,
+        Kind::Dense | Kind::Linear => 1,
+    };
+    let (m, seen) = (layer.outputs, layer.inputs / groups);
+    for filter in 0..m {
+        for channel in 0..seen {
+            for tap in 0..taps {
+                let theirs = (filter * seen + channel) * taps + tap;
+                let here = match layer.kind {
+                    Kind::Depthwise => tap * m + filter,
+                    _ => {
+                        let group = filter / (m / groups);
+                        (tap * layer.inputs + group * seen + channel) * m + filter
+                    }
+                };
+                visit(theirs, here);
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! A convolution whose filters were packed once, with bias, residual and activation in the same pass.
+//!
+//! Here: packing, unfolding block by block, and what runs on which thread. Not here: the innermost loops (`tile.rs`).
+//!
+//! Many pixels are cut into rows, few pixels with many filters into columns, so that every weight is read once.
+
+use rayon::prelude::*;
+
+use super::tile::{Block, Dense, PANEL, Panel, ROWS};
+use super::{Activation, LINE, Line};
+use crate::ops::Padding;
+use crate::ops::unfold::unfold;
+use crate::ops::window::Window;
+use crate::simd::dispatch;
+use crate::{Device, Tensor};
+
+/// Filters (KH, KW, C, M) ready for use.
+#[derive(Debug, Clone)]
+pub struct Convolution {
+    kernel: [usize; 2],
+    channels: usize,
+    filters: usize,
+    stride: usize,
+    padding: Padding,
+    activation: Activation,
+    panels: Vec<Panel>,
+}
+
+/// Numbers of input and output of a block of rows that a core's first two caches should hold.
+const BLOCK: usize = 1 << 14;
+/// The same where the weights are too large to be read again for every few rows.
+const LARGE_BLOCK: usize = 1 << 17;
+/// Weights from which on that is so.
+const LARGE_WEIGHTS: usize = 1 << 17;
+/// Multiplications of one piece of work.
+const PIECE: usize = 1 << 21;
+
+impl Convolution {
+    /// Packs filters (KH, KW, C, M) with one bias a filter.
+    ///
+    /// # Panics
+    /// If the shapes don't fit.
+    pub fn new(
+        filters: &Tensor,
+        bias: &[f32],
+        stride: usize,
+        padding: Padding,
+        activation: Activation,
+    ) -> Self {
+        let &[kh, kw, channels, m] = filters.shape() else {
+            panic!(
+                "filters (KH, KW, C, M) were expected, not {:?}",
+                filters.shape()
+            );
+        };
+        assert_eq!(bias.len(), m, "one bias a filter");
+        let rows: Vec<&[f32]> = filters.data().chunks_exact(m.max(1)).collect();
+        let mut panels = Vec::new();
+        let mut left = m.div_ceil(LINE);
+        while left > 0 {
+            let lines = match left {
+                // Two and two are faster than three and one.
+                4 | 2 => 2,
+                n => n.min(PANEL),
+            };
+            let column = (m.div_ceil(LINE) - left) * LINE;
+            let columns = (m - column).min(lines * LINE);
+            let pack = |row: &[f32]| {
+                let part = &row[column..column + columns];
+                (0..lines)
+                    .map(|line| {
+                        let mut packed = [0.0; LINE];
+                        let from =
+                            &part[(line * LINE).min(columns)..((line + 1) * LINE).min(columns)];
+                        packed[..from.len()].copy_from_slice(from);
+                        Line(packed)
+                    })
+                    .collect::<Vec<Line>>()
+            };
+            panels.push(Panel {
+                column,
+                columns,
+                lines,
+                weights: rows.iter().flat_map(|row| pack(row)).collect(),
+                bias: pack(bias),
+            });
+            left -= lines;
+        }
+        Self {
+            kernel: [kh, kw],
+            channels,
+            filters: m,
+            stride,
+            padding,
+            activation,
+            panels,
+        }
+    }
+
+    /// Activation(x (B, H, W, C) * filters + bias + residual) → (B, H', W', M).
+    ///
+    /// # Panics
+    /// If the shapes don't fit or there is no output.
+    pub fn forward(&self, x: &Tensor, residual: Option<&Tensor>) -> Tensor {
+        let window = Window::new(x.shape(), self.kernel, self.stride, self.padding);
+        assert_eq!(window.channels, self.channels, "channels of the filters");
+        let device = x.device().clone();
+        let [b, h, w] = window.outputs();
+        let shape = [b, h, w, self.filters];
+        if let Some(residual) = residual {
+            assert_eq!(residual.shape(), shape, "shape of the residual");
+        }
+        let mut out = device.buffer(window.pixels() * self.filters);
+        let work = Work {
+            convolution: self,
+            window,
+            x: x.data(),
+            residual: residual.map(Tensor::data),
+        };
+        device.install(|| work.run(&device, &mut out));
+        Tensor::new(&device, &shape, out)
+    }
+}
+
+struct Work<'a> {
+    convolution: &'a Convolution,
+    window: Window,
+    x: &'a [f32],
+    residual: Option<&'a [f32]>,
+}
+
+impl Work<'_> {
+    fn run(&self, device: &Device, out: &mut [f32]) {
+        let m = self.convolution.filters;
+        let (pixels, patch) = (self.window.pixels(), self.window.patch());
+        // Some rows a piece, or some panels of all rows.
+        let rows = (PIECE / (patch * m).max(1)).max(1).next_multiple_of(ROWS);
+        if pixels <= rows {
+            let dense = &mut Dense {
+                data: out,
+                width: m,
+            };
+            return self.rows(device, 0..pixels, &self.convolution.panels, dense, 0);
+        }
+        if pixels >= 8 * rows || patch * m < LARGE_WEIGHTS / 4 {
+            let piece = rows.max(pixels.div_ceil(64).next_multiple_of(ROWS));
+            out.par_chunks_mut(piece * m)
+                .enumerate()
+                .for_each(|(i, data)| {
+                    let first = i * piece;
+                    let range = first..first + data.len() / m;
+                    let dense = &mut Dense { data, width: m };
+                    self.rows(device, range, &self.convolution.panels, dense, first);
+                });
+            return;
+        }
+        let mut groups: Vec<(&[Panel], Vec<&mut [f32]>)> = self
+            .convolution
+            .panels
+            .chunks(self.convolution.panels.len().div_ceil(8))
+            .map(|panels| (panels, Vec::with_capacity(pixels)))
+            .collect();
+        for mut row in out.chunks_exact_mut(m) {
+            for (panels, rows) in &mut groups {
+                let columns = panels.iter().map(|p| p.columns).sum();
+                let (part, rest) = row.split_at_mut(columns);
+                rows.push(part);
+                row = rest;
+            }
+        }
+        groups.into_par_iter().for_each(|(panels, mut rows)| {
+            self.rows(device, 0..pixels, panels, &mut rows, 0);
+        });
+    }
+
+    /// Output pixels `range`, block by block; `offset` is the pixel of the first row of `out`.
+    fn rows(
+        &self,
+        device: &Device,
+        range: std::ops::Range<usize>,
+        panels: &[Panel],
+        out: &mut impl super::tile::Rows,
+        offset: usize,
+    ) {
+        let patch = self.window.patch();
+        let columns: usize = panels.iter().map(|p| p.columns).sum();
+        let numbers = if patch * columns > LARGE_WEIGHTS {
+            LARGE_BLOCK / patch.max(1)
+        } else {
+            BLOCK / (patch + columns).max(1)
+        };
+        let step = (numbers / ROWS).max(1) * ROWS;
+        let pointwise = self.window.is_pointwise();
+        let mut patches = match pointwise {
+            true => Vec::new(),
+            false => device.buffer(step.min(range.len()) * patch),
+        };
+        for first in range.clone().step_by(step) {
+            let rows = step.min(range.end - first);
+            let x = if pointwise {
+                &self.x[first * patch..][..rows * patch]
+            } else {
+                let patches = &mut patches[..rows * patch];
+                unfold(&self.window, self.x, first..first + rows, patches);
+                &*patches
+            };
+            dispatch(Block {
+                x,
+                k: patch,
+                rows,
+                panels,
+                to: first - offset,
+                out: &mut *out,
+                residual: self
+                    .residual
+                    .map(|data| (data, self.convolution.filters, first)),
+                limits: self.convolution.activation.limits(),
+            });
+        }
+        device.recycle(patches);
+    }
+}

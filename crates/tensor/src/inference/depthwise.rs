@@ -1,0 +1,190 @@
+//! A depthwise convolution with bias and activation in the same pass.
+//!
+//! Here: rows of outputs in parallel; in each a vector of channels at a time, whose filter stays in registers while it
+//! walks along the row, seven outputs at once. Not here: the gradient (`ops`).
+
+use pulp::{Simd, WithSimd};
+
+use super::Activation;
+use crate::Tensor;
+use crate::ops::Padding;
+use crate::ops::window::Window;
+use crate::parallel::for_pieces;
+use crate::simd::dispatch;
+
+/// Filters (KH, KW, C), one a channel, ready for use.
+#[derive(Debug, Clone)]
+pub struct Depthwise {
+    kernel: [usize; 2],
+    channels: usize,
+    stride: usize,
+    padding: Padding,
+    activation: Activation,
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+/// Outputs at once.
+const TILE: usize = 7;
+
+impl Depthwise {
+    /// Takes filters (KH, KW, C) with one bias a channel.
+    ///
+    /// # Panics
+    /// If the shapes don't fit.
+    pub fn new(
+        filters: &Tensor,
+        bias: &[f32],
+        stride: usize,
+        padding: Padding,
+        activation: Activation,
+    ) -> Self {
+        let &[kh, kw, channels] = filters.shape() else {
+            panic!(
+                "filters (KH, KW, C) were expected, not {:?}",
+                filters.shape()
+            );
+        };
+        assert_eq!(bias.len(), channels, "one bias a channel");
+        Self {
+            kernel: [kh, kw],
+            channels,
+            stride,
+            padding,
+            activation,
+            weights: filters.data().to_vec(),
+            bias: bias.to_vec(),
+        }
+    }
+
+    /// Activation(x (B, H, W, C) * filters + bias) → (B, H', W', C).
+    ///
+    /// # Panics
+    /// If the shapes don't fit or there is no output.
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        let window = Window::new(x.shape(), self.kernel, self.stride, self.padding);
+        assert_eq!(window.channels, self.channels, "channels of the filters");
+        let device = x.device().clone();
+        let [b, h, w] = window.outputs();
+        let line = w * self.channels;
+        let mut out = device.buffer(b * h * line);
+        // A few rows a piece: they share most of what they see.
+        let rows = (crate::parallel::PIECE / line.max(1)).clamp(1, 4);
+        device.install(|| {
+            for_pieces(&mut out, rows * line, |at, out| {
+                for (i, out) in out.chunks_exact_mut(line).enumerate() {
+                    dispatch(Row {
+                        layer: self,
+                        window: &window,
+                        x: x.data(),
+                        row: at / line + i,
+                        out,
+                    });
+                }
+            });
+        });
+        Tensor::new(&device, &[b, h, w, self.channels], out)
+    }
+}
+
+/// One row of outputs (W', C).
+struct Row<'a> {
+    layer: &'a Depthwise,
+    window: &'a Window,
+    x: &'a [f32],
+    row: usize,
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Row<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let c = self.layer.channels;
+        let mut from = 0;
+        while from < c {
+            let lanes = S::F32_LANES.min(c - from);
+            match (self.window.x.kernel, lanes == S::F32_LANES) {
+                (3, true) => self.channels::<S, 3, true>(simd, from, lanes),
+                (5, true) => self.channels::<S, 5, true>(simd, from, lanes),
+                (_, true) => self.channels::<S, 0, true>(simd, from, lanes),
+                (_, false) => self.channels::<S, 0, false>(simd, from, lanes),
+            }
+            from += lanes;
+        }
+    }
+}
+
+impl Row<'_> {
+    /// Channels `from .. from + lanes`; `K` is the kernel's width where it is known.
+    #[inline(always)]
+    fn channels<S: Simd, const K: usize, const WHOLE: bool>(
+        &mut self,
+        simd: S,
+        from: usize,
+        lanes: usize,
+    ) {
+        let (y, across) = (self.window.y, self.window.x);
+        let (c, stride) = (self.layer.channels, across.stride);
+        let (image, oy) = (self.row / y.output, self.row % y.output);
+        let (rows, top) = y.taps(oy);
+        let load = |data: &[f32], at: usize| -> S::f32s {
+            if WHOLE {
+                S::as_simd_f32s(&data[at..at + S::F32_LANES]).0[0]
+            } else {
+                simd.partial_load_f32s(&data[at..at + lanes])
+            }
+        };
+        let weights = &self.layer.weights;
+        let bias = load(&self.layer.bias, from);
+        let (low, high) = self.layer.activation.limits();
+        let (low, high) = (simd.splat_f32s(low), simd.splat_f32s(high));
+        let x = self.x;
+        let line = |ky: usize| (image * y.input + top + ky - rows.start) * across.input;
+        let mut ox = 0;
+        while ox < across.output {
+            let (columns, left) = across.taps(ox);
+            let last = (ox + TILE - 1) * stride + across.kernel;
+            let inside = columns.start == 0
+                && ox + TILE <= across.output
+                && last <= across.input + across.before;
+            let mut sums = [bias; TILE];
+            let count = if inside {
+                let kernel = if K == 0 { across.kernel } else { K };
+                for ky in rows.clone() {
+                    let seen = &x[(line(ky) + left) * c + from..];
+                    for kx in 0..kernel {
+                        let w = load(weights, (ky * across.kernel + kx) * c + from);
+                        for (t, sum) in sums.iter_mut().enumerate() {
+                            let value = load(seen, (t * stride + kx) * c);
+                            *sum = simd.mul_add_e_f32s(value, w, *sum);
+                        }
+                    }
+                }
+                TILE
+            } else {
+                for ky in rows.clone() {
+                    for kx in columns.clone() {
+                        let w = load(weights, (ky * across.kernel + kx) * c + from);
+                        let pixel = line(ky) + left + kx - columns.start;
+                        let value = load(x, pixel * c + from);
+                        sums[0] = simd.mul_add_e_f32s(value, w, sums[0]);
+                    }
+                }
+                1
+            };
+            for (t, &sum) in sums[..count].iter().enumerate() {
+                // In this order NaN stays.
+                let value = simd.min_f32s(high, simd.max_f32s(low, sum));
+                let out = &mut self.out[(ox + t) * c + from..][..lanes];
+                if WHOLE {
+                    S::as_mut_simd_f32s(out).0[0] = value;
+                } else {
+                    simd.partial_store_f32s(out, value);
+                }
+            }
+            ox += count;
+        }
+    }
+}

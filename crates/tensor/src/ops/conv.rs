@@ -1,0 +1,159 @@
+//! Convolution of pictures (B, H, W, C) with a bank of filters, as matrix products over unfolded patches.
+//!
+//! A 1 x 1 convolution is one product and unfolds nothing. Others unfold a strip of outputs at a time, so that memory
+//! doesn't grow with the batch; the backward pass unfolds again instead of keeping the patches. Not here: one filter a
+//! channel (`depthwise.rs`), the inference path with packed weights (`inference`).
+
+use rayon::prelude::*;
+
+use super::Padding;
+use super::unfold::{fold, unfold};
+use super::window::Window;
+use crate::parallel::for_pieces;
+use crate::{Device, Element, Matrix, Tape, Tensor, Var, gemm};
+
+/// Numbers of unfolded patches at a time: 16 MB of f32.
+const STRIP: usize = 1 << 22;
+
+/// x (B, H, W, C) with filters w (KH, KW, C, M) → (B, H', W', M).
+///
+/// # Panics
+/// If the shapes don't fit or there is no output.
+pub fn conv2d<T: Element>(
+    tape: &mut Tape<T>,
+    x: Var,
+    w: Var,
+    stride: usize,
+    padding: Padding,
+) -> Var {
+    let (input, filters) = (tape.value(x).clone(), tape.value(w).clone());
+    let &[kh, kw, channels, m] = filters.shape() else {
+        panic!(
+            "filters (KH, KW, C, M) were expected, not {:?}",
+            filters.shape()
+        );
+    };
+    let window = Window::new(input.shape(), [kh, kw], stride, padding);
+    assert_eq!(window.channels, channels, "channels of the filters");
+    let device = tape.device().clone();
+    let mut out = device.buffer(window.pixels() * m);
+    device.install(|| {
+        let weights = Matrix::new(filters.data(), window.patch(), m);
+        for_strips(&device, &window, input.data(), |pixels, patches| {
+            let rows = &mut out[pixels.start * m..pixels.end * m];
+            gemm(&device, rows, patches, weights, false);
+        });
+    });
+    let [b, h, across] = window.outputs();
+    let value = Tensor::new(&device, &[b, h, across, m], out);
+    tape.push(value, &[x, w], move |gradient, gradients| {
+        let device = input.device().clone();
+        let rows = |pixels: &std::ops::Range<usize>| {
+            let data = &gradient.data()[pixels.start * m..pixels.end * m];
+            Matrix::new(data, pixels.len(), m)
+        };
+        if gradients.wants(w) {
+            let mut dw = device.zeros(filters.data().len());
+            for_strips(&device, &window, input.data(), |pixels, patches| {
+                add_transposed_product(&device, &mut dw, patches, rows(&pixels));
+            });
+            gradients.add(w, Tensor::new(&device, filters.shape(), dw));
+        }
+        if gradients.wants(x) {
+            let weights = Matrix::new(filters.data(), window.patch(), m).t();
+            let dx = if window.is_pointwise() {
+                let mut dx = device.buffer(input.data().len());
+                gemm(
+                    &device,
+                    &mut dx,
+                    rows(&(0..window.pixels())),
+                    weights,
+                    false,
+                );
+                dx
+            } else {
+                let mut dx = device.zeros(input.data().len());
+                for pixels in strips(&window) {
+                    let mut patches = device.buffer(pixels.len() * window.patch());
+                    gemm(&device, &mut patches, rows(&pixels), weights, false);
+                    fold(&window, &patches, pixels, &mut dx);
+                    device.recycle(patches);
+                }
+                dx
+            };
+            gradients.add(x, Tensor::new(&device, input.shape(), dx));
+        }
+    })
+}
+
+/// Ranges of output pixels whose patches fit [`STRIP`].
+fn strips(window: &Window) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
+    let pixels = window.pixels();
+    let strip = (STRIP / window.patch().max(1)).max(1);
+    (0..pixels)
+        .step_by(strip)
+        .map(move |from| from..pixels.min(from + strip))
+}
+
+/// Calls `work` with the patches (pixels, KH·KW·C) of one strip after the other.
+fn for_strips<T: Element>(
+    device: &Device,
+    window: &Window,
+    x: &[T],
+    mut work: impl FnMut(std::ops::Range<usize>, Matrix<'_, T>),
+) {
+    let patch = window.patch();
+    if window.is_pointwise() {
+        return work(0..window.pixels(), Matrix::new(x, window.pixels(), patch));
+    }
+    for pixels in strips(window) {
+        let mut patches = device.buffer(pixels.len() * patch);
+        let some = (1 << 14) / patch.max(1) + 1;
+        for_pieces(&mut patches, some * patch, |at, piece| {
+            let first = pixels.start + at / patch;
+            unfold(window, x, first..first + piece.len() / patch, piece);
+        });
+        work(pixels.clone(), Matrix::new(&patches, pixels.len(), patch));
+        device.recycle(patches);
+    }
+}
+
+/// Rows of one partial sum of [`add_transposed_product`].
+const ROWS: usize = 4096;
+
+/// c (K, M) += aᵀ g for a (N, K) and g (N, M).
+///
+/// Early layers have a million rows and a small result, which a cut by columns would leave to one thread: there the rows
+/// are cut, and the partial sums added in order.
+pub(super) fn add_transposed_product<T: Element>(
+    device: &Device,
+    c: &mut [T],
+    a: Matrix<'_, T>,
+    g: Matrix<'_, T>,
+) {
+    let (n, small) = (a.rows(), c.len() <= 1 << 16);
+    if !small || n < 2 * ROWS {
+        return gemm(device, c, a.t(), g, true);
+    }
+    let piece = n.div_ceil(32).max(ROWS);
+    let starts: Vec<usize> = (0..n).step_by(piece).collect();
+    let sums: Vec<Vec<T>> = starts
+        .into_par_iter()
+        .map(|from| {
+            let to = n.min(from + piece);
+            let mut sum = device.buffer(c.len());
+            gemm(
+                device,
+                &mut sum,
+                a.row_range(from..to).t(),
+                g.row_range(from..to),
+                false,
+            );
+            sum
+        })
+        .collect();
+    for sum in sums {
+        c.iter_mut().zip(&sum).for_each(|(c, &s)| *c += s);
+        device.recycle(sum);
+    }
+}
