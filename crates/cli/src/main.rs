@@ -12,6 +12,7 @@ mod device;
 mod evaluate;
 mod exit;
 mod model;
+mod pictures;
 mod place;
 mod scores;
 mod training;

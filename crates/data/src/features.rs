@@ -14,9 +14,12 @@ mod npy;
 mod number;
 mod safetensors;
 mod stream;
+mod write;
 
 use std::fs::File;
 use std::io::Read;
+pub use write::WrittenForm;
+
 use std::path::Path;
 
 use crate::error::{DataError, Position, Source};

@@ -46,7 +46,9 @@ fn photographs_are_resized_as_matlab_does() {
     };
     for name in ["img03", "img05_gray", "img06", "hole", "jump"] {
         let path = goldens.join(format!("{name}_224.npz"));
-        let picture = match array(&path, "decoded_rgb.npy") {
+        let stored = array(&path, "decoded_rgb.npy");
+        let same_pixels = stored.is_some();
+        let picture = match stored {
             Some((shape, rgb)) => Picture {
                 width: shape[1],
                 height: shape[0],
@@ -66,7 +68,10 @@ fn photographs_are_resized_as_matlab_does() {
         };
         let worst = want.iter().enumerate().map(difference).fold(0.0, f32::max);
         println!("{name}: at most {worst} grey levels from MATLAB's");
-        assert!(worst <= 1.0, "{name}: {worst} grey levels");
+        // Where the golden starts from a JPEG file, two decoders' ways of spreading colour over pixels differ by a few
+        // levels before anything is resized; from the same pixels, one level is the bar.
+        let bar = if same_pixels { 1.0 } else { 3.0 };
+        assert!(worst <= bar, "{name}: {worst} grey levels");
     }
 }
 

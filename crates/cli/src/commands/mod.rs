@@ -3,12 +3,14 @@
 //! Every command is `run(args, out)`: data goes to `out`, messages to standard error, and what it
 //! returns becomes the process's exit code.
 
+mod caption;
 mod check_data;
 mod completions;
 mod demo;
 mod demo_data;
 mod eval;
 mod export;
+mod features;
 mod gradcheck;
 mod import;
 mod inspect;
@@ -31,6 +33,8 @@ pub(crate) enum Command {
     Train(Box<train::Args>),
     Resume(resume::Args),
     Eval(eval::Args),
+    Caption(Box<caption::Args>),
+    Features(features::Args),
     Predict(predict::Args),
     Inspect(inspect::Args),
     Import(import::Args),
@@ -51,6 +55,8 @@ impl Command {
             Self::Train(args) => train::run(args, out),
             Self::Resume(args) => resume::run(args, out),
             Self::Eval(args) => eval::run(args, out),
+            Self::Caption(args) => caption::run(args, out),
+            Self::Features(args) => features::run(args, out),
             Self::Predict(args) => predict::run(args, out),
             Self::Inspect(args) => inspect::run(args, out),
             Self::Import(args) => import::run(args, out),
