@@ -149,42 +149,50 @@ impl Row<'_> {
             let inside = columns.start == 0
                 && ox + TILE <= across.output
                 && last <= across.input + across.before;
-            let mut sums = [bias; TILE];
+            // In this order NaN stays.
+            let limit = |sum| simd.min_f32s(high, simd.max_f32s(low, sum));
             let count = if inside {
                 let kernel = if K == 0 { across.kernel } else { K };
+                let mut sums = [bias; TILE];
                 for ky in rows.clone() {
                     let seen = &x[(line(ky) + left) * c + from..];
                     for kx in 0..kernel {
                         let w = load(weights, (ky * across.kernel + kx) * c + from);
-                        for (t, sum) in sums.iter_mut().enumerate() {
+                        for t in 0..TILE {
                             let value = load(seen, (t * stride + kx) * c);
-                            *sum = simd.mul_add_e_f32s(value, w, *sum);
+                            sums[t] = simd.mul_add_e_f32s(value, w, sums[t]);
                         }
                     }
                 }
+                for t in 0..TILE {
+                    let out = &mut self.out[(ox + t) * c + from..][..lanes];
+                    store::<S, WHOLE>(simd, out, limit(sums[t]));
+                }
                 TILE
             } else {
+                let mut sum = bias;
                 for ky in rows.clone() {
                     for kx in columns.clone() {
                         let w = load(weights, (ky * across.kernel + kx) * c + from);
                         let pixel = line(ky) + left + kx - columns.start;
                         let value = load(x, pixel * c + from);
-                        sums[0] = simd.mul_add_e_f32s(value, w, sums[0]);
+                        sum = simd.mul_add_e_f32s(value, w, sum);
                     }
                 }
+                let out = &mut self.out[ox * c + from..][..lanes];
+                store::<S, WHOLE>(simd, out, limit(sum));
                 1
             };
-            for (t, &sum) in sums[..count].iter().enumerate() {
-                // In this order NaN stays.
-                let value = simd.min_f32s(high, simd.max_f32s(low, sum));
-                let out = &mut self.out[(ox + t) * c + from..][..lanes];
-                if WHOLE {
-                    S::as_mut_simd_f32s(out).0[0] = value;
-                } else {
-                    simd.partial_store_f32s(out, value);
-                }
-            }
             ox += count;
         }
+    }
+}
+
+#[inline(always)]
+fn store<S: Simd, const WHOLE: bool>(simd: S, out: &mut [f32], value: S::f32s) {
+    if WHOLE {
+        S::as_mut_simd_f32s(out).0[0] = value;
+    } else {
+        simd.partial_store_f32s(out, value);
     }
 }
