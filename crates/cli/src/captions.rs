@@ -33,10 +33,10 @@ pub(crate) fn write(
     for block in rows.chunks(BLOCK) {
         let features = Tensor::new(decoder.device(), &[block.len(), width], block.concat());
         let start = decoder.start(&features);
-        let captions = match beam_size {
-            1 => generate::greedy(decoder, &start, block.len(), &Limits::default())?,
-            _ => generate::beam(decoder, &start, block.len(), &BeamOptions::new(beam_size))?,
-        };
+        let captions = decoder.device().install(|| match beam_size {
+            1 => generate::greedy(decoder, &start, block.len(), &Limits::default()),
+            _ => generate::beam(decoder, &start, block.len(), &BeamOptions::new(beam_size)),
+        })?;
         for best in captions {
             // A search that finds nothing is an error of its own, so there is a first one.
             let caption = best.into_iter().next().expect("one caption a picture");

@@ -15,9 +15,10 @@
 use std::cmp::Ordering;
 
 use models::Decode;
+use rayon::prelude::*;
 
 use crate::paths::{Path, Paths};
-use crate::rows::Rows;
+use crate::rows::{Rows, Scores};
 use crate::top_k::TopK;
 use crate::{Caption, END, GenerateError, Limits};
 
@@ -90,7 +91,6 @@ fn run<D: Decode>(
     options: &BeamOptions,
 ) -> Result<(), GenerateError> {
     let constraints = &options.limits.constraints;
-    let mut scratch = Scratch::default();
     let (mut parents, mut words) = (Vec::new(), Vec::new());
     for _ in 0..options.limits.max_steps {
         parents.clear();
@@ -110,16 +110,24 @@ fn run<D: Decode>(
         }
         rows.step(&parents, &words)?;
         for search in searches
-            .iter_mut()
-            .filter(|search| !search.is_done(options.n_best))
+            .iter()
+            .filter(|search| !constraints.is_empty() && !search.is_done(options.n_best))
         {
-            if !constraints.is_empty() {
-                for beam in search.beams.iter().filter(|beam| !beam.finished) {
-                    rows.constrain(beam.row, &search.paths.words(beam.path), constraints);
-                }
+            for beam in search.beams.iter().filter(|beam| !beam.finished) {
+                rows.constrain(beam.row, &search.paths.words(beam.path), constraints);
             }
-            search.advance(&rows, options.beam_size, &mut scratch)?;
         }
+        let scores = rows.scores();
+        searches
+            .par_iter_mut()
+            .filter(|search| !search.is_done(options.n_best))
+            .map_init(Scratch::default, |scratch, search| {
+                search.advance(scores, options.beam_size, scratch)
+            })
+            // Collected, so that of several errors the first picture's is told.
+            .collect::<Vec<_>>()
+            .into_iter()
+            .collect::<Result<(), _>>()?;
     }
     Ok(())
 }
@@ -181,9 +189,9 @@ impl Search {
     }
 
     /// The next beams, from the log probabilities of the live ones' rows.
-    fn advance<D: Decode>(
+    fn advance(
         &mut self,
-        rows: &Rows<'_, D>,
+        scores: Scores<'_>,
         beam_size: usize,
         scratch: &mut Scratch,
     ) -> Result<(), GenerateError> {
@@ -211,7 +219,7 @@ impl Search {
                 None => f64::NEG_INFINITY,
                 Some(kth) => kth.log_prob,
             };
-            let row = rows.row(beam.row, self.picture)?;
+            let row = scores.row(beam.row, self.picture)?;
             for &(word, log_prob) in top.select(row, beam_size, floor(worst, beam.log_prob)) {
                 candidates.push(Candidate {
                     log_prob: beam.log_prob + f64::from(log_prob),
@@ -224,7 +232,7 @@ impl Search {
             candidates.truncate(beam_size);
         }
         if candidates.is_empty() {
-            return Err(rows.no_word(self.picture));
+            return Err(scores.no_word(self.picture));
         }
         let mut next = Vec::with_capacity(candidates.len());
         for candidate in candidates.iter() {

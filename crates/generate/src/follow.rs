@@ -45,9 +45,9 @@ pub(crate) fn follow<D: Decode>(
             if !limits.constraints.is_empty() {
                 rows.constrain(row, &caption.tokens, &limits.constraints);
             }
-            let log_probs = rows.row(row, starts[sentence])?;
+            let log_probs = rows.scores().row(row, starts[sentence])?;
             let Some(word) = choose(sentence, log_probs) else {
-                return Err(rows.no_word(starts[sentence]));
+                return Err(rows.scores().no_word(starts[sentence]));
             };
             let log_prob = log_probs[word as usize].min(0.0);
             caption.log_prob += f64::from(log_prob);

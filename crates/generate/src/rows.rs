@@ -62,9 +62,28 @@ impl<'a, D: Decode> Rows<'a, D> {
         constraints.apply(words, &mut self.log_probs[range]);
     }
 
+    /// What the last step says of the next words, for any thread to read.
+    pub fn scores(&self) -> Scores<'_> {
+        Scores {
+            vocabulary: self.vocabulary,
+            log_probs: &self.log_probs,
+            step: self.steps - 1,
+        }
+    }
+}
+
+/// Log probabilities (rows, V) of one step.
+#[derive(Clone, Copy)]
+pub(crate) struct Scores<'a> {
+    vocabulary: usize,
+    log_probs: &'a [f32],
+    step: usize,
+}
+
+impl<'a> Scores<'a> {
     /// Log probabilities (V) of the words that may follow row `row`, none of them NaN and all at
     /// most 0 but for rounding. `picture` is named in the error.
-    pub fn row(&self, row: usize, picture: usize) -> Result<&[f32], GenerateError> {
+    pub fn row(self, row: usize, picture: usize) -> Result<&'a [f32], GenerateError> {
         let values = &self.log_probs[row * self.vocabulary..(row + 1) * self.vocabulary];
         // Without an early exit inside a block the comparison runs on whole vectors.
         let valid = |block: &[f32]| block.iter().fold(true, |valid, &v| valid & (v <= ROUNDING));
@@ -75,7 +94,7 @@ impl<'a, D: Decode> Rows<'a, D> {
             None => Ok(values),
             Some(word) => Err(GenerateError::NotALogProb {
                 picture,
-                step: self.steps - 1,
+                step: self.step,
                 word: word as u32,
                 value: values[word],
             }),
@@ -83,10 +102,10 @@ impl<'a, D: Decode> Rows<'a, D> {
     }
 
     /// The error for a row in which no word may follow.
-    pub fn no_word(&self, picture: usize) -> GenerateError {
+    pub fn no_word(self, picture: usize) -> GenerateError {
         GenerateError::NoWord {
             picture,
-            step: self.steps - 1,
+            step: self.step,
         }
     }
 }

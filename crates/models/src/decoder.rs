@@ -262,7 +262,8 @@ impl<T: Element> Decoder<T> {
         state: &State<T>,
         parents: &[usize],
         words: &[u32],
-    ) -> (State<T>, Tensor<T>) {
+        log_probs: &mut Vec<T>,
+    ) -> State<T> {
         assert_eq!(parents.len(), words.len(), "one word a row");
         self.device.install(|| {
             let (kind, hidden) = match (&self.config, &state.kind) {
@@ -278,9 +279,11 @@ impl<T: Element> Decoder<T> {
                 }
                 _ => panic!("a state of another decoder"),
             };
-            let weight = self.parameters.value("output.weight");
-            let logits = affine(&hidden, weight, self.parameters.value("output.bias"));
-            (State { kind }, log_probabilities(logits))
+            let [weight, bias] =
+                ["output.weight", "output.bias"].map(|name| self.parameters.value(name));
+            log_probs.resize(parents.len() * self.config.vocabulary(), T::ZERO);
+            tensor::ops::log_probabilities(&hidden, weight, bias, log_probs);
+            State { kind }
         })
     }
 }
@@ -299,10 +302,7 @@ impl Decode for Decoder<f32> {
         words: &[u32],
         log_probs: &mut Vec<f32>,
     ) -> State<f32> {
-        let (next, scored) = self.advance(state, parents, words);
-        log_probs.clear();
-        log_probs.extend_from_slice(scored.data());
-        next
+        self.advance(state, parents, words, log_probs)
     }
 }
 
@@ -339,16 +339,4 @@ pub(crate) fn pick_rows<T: Element>(states: &Tensor<T>, parents: &[usize]) -> Ve
         rows.extend_from_slice(&states.data()[parent * width..(parent + 1) * width]);
     }
     rows
-}
-
-/// Logits to ln(1e-20 + p), NeuralTalk's floor under the log of a probability.
-fn log_probabilities<T: Element>(mut logits: Tensor<T>) -> Tensor<T> {
-    let (_, width) = logits.rows_cols();
-    tensor::ops::log_softmax_rows(logits.data_mut(), width);
-    // ln(1e-20 + p) differs from ln p only where p is next to nothing.
-    let (near, floor) = (T::of(-30.0), 1e-20);
-    for x in logits.data_mut().iter_mut().filter(|x| **x < near) {
-        *x = T::of((floor + x.to_f64().exp()).ln());
-    }
-    logits
 }

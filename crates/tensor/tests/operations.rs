@@ -448,3 +448,31 @@ fn nan_reaches_the_loss() {
     let (_, losses) = ops::output_cross_entropy(&mut tape, (hidden, weight, bias), &[1], &[1.0]);
     assert!(losses[0].is_nan());
 }
+
+#[test]
+fn log_probabilities_are_those_of_a_composed_output_layer() {
+    for width in [1, 5, 31, 64, 700] {
+        let device = Device::cpu(2);
+        let mut random = Random::new(11, width as u64);
+        let mut draw = |shape: &[usize], by: f64| {
+            let numbers = (0..shape.iter().product()).map(|_| by * (random.uniform() - 0.5));
+            Tensor::<f64>::new(&device, shape, numbers.collect())
+        };
+        // The bias spreads probabilities far below 1e-20. Above e^-30 it is left out: 1e-7 of p.
+        let (h, w, b) = (
+            draw(&[7, 4], 2.0),
+            draw(&[4, width], 2.0),
+            draw(&[width], 150.0),
+        );
+        let mut tape = Tape::new(&device);
+        let v = [&h, &w, &b].map(|t| tape.constant(t.clone()));
+        let logits = ops::linear(&mut tape, v[0], v[1], v[2]);
+        let log_p = ops::log_softmax(&mut tape, logits);
+        let mut found = vec![7.0; 7 * width];
+        ops::log_probabilities(&h, &w, &b, &mut found);
+        for (&found, log_p) in found.iter().zip(tape.value(log_p).data()) {
+            let want = (1e-20 + log_p.exp()).ln();
+            assert!((found - want).abs() < 2e-7, "{found} and {want}");
+        }
+    }
+}

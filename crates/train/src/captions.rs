@@ -31,16 +31,16 @@ pub(crate) fn write(
         let rows: Vec<f32> = pictures.iter().flat_map(|(_, row)| *row).copied().collect();
         let shape = [pictures.len(), job.features.dimension()];
         let state = decoder.start(&Tensor::new(&job.device, &shape, rows));
-        let found = match beam_size {
-            1 => generate::greedy(decoder, &state, pictures.len(), &Limits::default()),
-            _ => generate::beam(
-                decoder,
-                &state,
-                pictures.len(),
-                &BeamOptions::new(beam_size),
-            ),
-        }
-        .map_err(|e| TrainError::Flags(e.to_string()))?;
+        let found = job
+            .device
+            .install(|| match beam_size {
+                1 => generate::greedy(decoder, &state, pictures.len(), &Limits::default()),
+                _ => {
+                    let options = BeamOptions::new(beam_size);
+                    generate::beam(decoder, &state, pictures.len(), &options)
+                }
+            })
+            .map_err(|e| TrainError::Flags(e.to_string()))?;
         for ((index, _), captions) in pictures.iter().zip(found) {
             written.extend(captions.into_iter().next().map(|best| (*index, best)));
         }

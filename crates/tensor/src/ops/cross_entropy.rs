@@ -20,9 +20,9 @@ use crate::{Device, Element, Matrix, Tape, Tensor, Var, gemm};
 /// Natural loss -ln(1e-20 + p) of every word, in the order of the rows.
 pub type WordLosses = Vec<f64>;
 
-/// Rows in one block. 128 to 512 were tried at V = 2538 and 8791 (docs/speed.md): fewer rows read
+/// Rows in one block. 128 to 612 were tried at V = 2538 and 8791 (docs/speed.md): fewer rows read
 /// the weights' gradient more often, more rows leave the cache.
-const BLOCK: usize = 256;
+const BLOCK: usize = 416;
 
 /// h (N, H), W (H, V), b (V), one target and one weight a row → Σ weight · loss, shape [1], and
 /// the losses themselves.

@@ -33,7 +33,7 @@ pub use lstm::{LstmWeights, lstm, lstm_gates};
 pub use pool::{average_pool, global_average_pool, max_pool};
 pub use rnn::{RnnInputs, rnn};
 pub use rows::{concat_rows, gather, slice_cols, slice_rows};
-pub use softmax::{log_softmax, log_softmax_rows, pick};
+pub use softmax::{log_probabilities, log_softmax, pick};
 pub use window::{Padding, window_outputs};
 
 /// Start of each time step's rows in a packed, time-major matrix, and the total at the end.

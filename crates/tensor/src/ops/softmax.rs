@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::simd::vectorized;
-use crate::{Element, Tape, Tensor, Var};
+use crate::{Element, Tape, Tensor, Var, gemm};
 
 /// ln softmax over every row of x (N, V).
 pub fn log_softmax<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
@@ -29,15 +29,50 @@ pub fn log_softmax<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
     })
 }
 
-/// In place: logits to natural log probabilities, row by row, rows in parallel.
-pub fn log_softmax_rows<T: Element>(logits: &mut [T], width: usize) {
-    logits.par_chunks_exact_mut(width).for_each(|row| {
-        let log_sum = log_sum_exp(row);
-        vectorized(
-            #[inline(always)]
-            || row.iter_mut().for_each(|x| *x -= log_sum),
-        );
+/// The output layer of a decoder: h (N, H) · W (H, V) + b (V) to ln(1e-20 + softmax), which is
+/// written to `out` (N, V). The 1e-20 is NeuralTalk's (`lstm_generator.py`, `predict`).
+///
+/// # Panics
+/// If the shapes don't fit.
+pub fn log_probabilities<T: Element>(
+    hidden: &Tensor<T>,
+    weight: &Tensor<T>,
+    bias: &Tensor<T>,
+    out: &mut [T],
+) {
+    let device = hidden.device();
+    let bias = bias.data();
+    gemm(device, out, hidden.matrix(), weight.matrix(), false);
+    // Where p is above this, 1e-20 is lost in rounding.
+    let (near, floor) = (T::of(-30.0), 1e-20);
+    device.install(|| {
+        out.par_chunks_exact_mut(bias.len()).for_each(|row| {
+            vectorized(
+                #[inline(always)]
+                || row.iter_mut().zip(bias).for_each(|(x, &b)| *x += b),
+            );
+            let log_sum = log_sum_exp(row);
+            vectorized(
+                #[inline(always)]
+                || row.iter_mut().for_each(|x| *x -= log_sum),
+            );
+            for block in row.chunks_mut(LANES) {
+                if block.iter().fold(false, |any, &x| any | (x < near)) {
+                    for x in block.iter_mut().filter(|x| **x < near) {
+                        *x = T::of((floor + x.to_f64().exp()).ln());
+                    }
+                }
+            }
+        });
     });
+}
+
+/// In place: logits to natural log probabilities, row by row.
+fn log_softmax_rows<T: Element>(logits: &mut [T], width: usize) {
+    for row in logits.chunks_exact_mut(width) {
+        let log_sum = log_sum_exp(row);
+        row.iter_mut().for_each(|x| *x -= log_sum);
+    }
 }
 
 /// Elements summed side by side: independent of the processor's vector width.
