@@ -158,15 +158,15 @@ impl Row<'_> {
                     let seen = &x[(line(ky) + left) * c + from..];
                     for kx in 0..kernel {
                         let w = load(weights, (ky * across.kernel + kx) * c + from);
-                        for t in 0..TILE {
+                        for (t, sum) in sums.iter_mut().enumerate() {
                             let value = load(seen, (t * stride + kx) * c);
-                            sums[t] = simd.mul_add_e_f32s(value, w, sums[t]);
+                            *sum = simd.mul_add_e_f32s(value, w, *sum);
                         }
                     }
                 }
-                for t in 0..TILE {
+                for (t, &sum) in sums.iter().enumerate() {
                     let out = &mut self.out[(ox + t) * c + from..][..lanes];
-                    store::<S, WHOLE>(simd, out, limit(sums[t]));
+                    store::<S, WHOLE>(simd, out, limit(sum));
                 }
                 TILE
             } else {

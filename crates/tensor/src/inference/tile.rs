@@ -139,6 +139,10 @@ impl<O: Rows> Block<'_, O> {
     }
 
     #[inline(always)]
+    #[allow(
+        clippy::manual_memcpy,
+        reason = "loops of fixed bounds keep the sums in registers"
+    )]
     fn tile<S: Simd, const V: usize, const M: usize>(
         &mut self,
         simd: S,
