@@ -134,11 +134,7 @@ fn decode_unguarded(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, Pict
 
 /// Whether an end marker follows the last scan (there may be a thumbnail with one of its own before).
 fn jpeg_ends(bytes: &[u8]) -> bool {
-    let last = |marker: u8| {
-        bytes
-            .array_windows()
-            .rposition(|&pair| pair == [0xff, marker])
-    };
+    let last = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xff, marker]);
     match (last(0xda), last(0xd9)) {
         (Some(scan), Some(end)) => scan < end,
         // Without a scan the decoder has better words for it.

@@ -139,3 +139,52 @@ pub(super) fn apply(picture: &Picture, rows: &[Taps], columns: &[Taps]) -> Vec<f
     }
     planes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goldens: the `mirror` results of small_cases.json, of which the inputs are matrices of whole grey levels.
+    #[test]
+    fn small_cases_match_matlab() {
+        let root = std::env::var_os("NEURALTALK_SHARED").map_or_else(
+            || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
+            Into::into,
+        );
+        let Ok(text) = std::fs::read_to_string(root.join("oracle/imresize/small_cases.json"))
+        else {
+            println!("skipped: small_cases.json is not there");
+            return;
+        };
+        let cases: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(&text).expect("cases");
+        let matrix = |value: &serde_json::Value| -> Option<Vec<Vec<f64>>> {
+            serde_json::from_value(value.clone()).ok()
+        };
+        let mut compared = 0;
+        for (name, case) in &cases {
+            let (Some(input), Some(want)) = (matrix(&case["in"]), matrix(&case["mirror"])) else {
+                continue; // in colour
+            };
+            let whole = |x: &f64| x.fract() == 0.0 && (0.0..=255.0).contains(x);
+            if !input.iter().flatten().all(whole) {
+                continue;
+            }
+            let rgb = input.iter().flatten().flat_map(|&x| [x as u8; 3]).collect();
+            let (height, width) = (input.len(), input[0].len());
+            let picture = Picture { width, height, rgb };
+            let (to_height, to_width) = (want.len(), want[0].len());
+            let rows = Filter::MatlabBicubic.taps(height, to_height, 0..to_height);
+            let columns = Filter::MatlabBicubic.taps(width, to_width, 0..to_width);
+            let got = apply(&picture, &rows, &columns);
+            for (got, want) in got.iter().zip(want.iter().flatten()) {
+                assert!(
+                    (f64::from(*got) - want).abs() < 1e-3,
+                    "{name}: {got}, {want}"
+                );
+            }
+            compared += 1;
+        }
+        assert!(0 < compared, "no case has whole grey levels");
+    }
+}
