@@ -32,8 +32,10 @@ const BLOCK: usize = 1 << 14;
 const LARGE_BLOCK: usize = 1 << 17;
 /// Weights from which on that is so.
 const LARGE_WEIGHTS: usize = 1 << 17;
-/// Multiplications of one piece of work.
-const PIECE: usize = 1 << 21;
+/// Multiplications of one piece of work, at least.
+const PIECE: usize = 1 << 18;
+/// Pieces of a layer: enough for a few threads to end at the same time.
+const PIECES: usize = 16;
 
 impl Convolution {
     /// Packs filters (KH, KW, C, M) with one bias a filter.
@@ -134,20 +136,21 @@ impl Work<'_> {
         let m = self.convolution.filters;
         let (pixels, patch) = (self.window.pixels(), self.window.patch());
         // Some rows a piece, or some panels of all rows.
-        let rows = (PIECE / (patch * m).max(1)).max(1).next_multiple_of(ROWS);
-        if pixels <= rows {
+        let least = (PIECE / (patch * m).max(1)).max(1);
+        let rows = least.max(pixels.div_ceil(PIECES)).next_multiple_of(ROWS);
+        let by_columns = pixels <= 64 || (pixels < 512 && patch * m >= LARGE_WEIGHTS);
+        if pixels * patch * m <= PIECE {
             let dense = &mut Dense {
                 data: out,
                 width: m,
             };
             return self.rows(device, 0..pixels, &self.convolution.panels, dense, 0);
         }
-        if pixels >= 8 * rows || patch * m < LARGE_WEIGHTS / 4 {
-            let piece = rows.max(pixels.div_ceil(64).next_multiple_of(ROWS));
-            out.par_chunks_mut(piece * m)
+        if !by_columns {
+            out.par_chunks_mut(rows * m)
                 .enumerate()
                 .for_each(|(i, data)| {
-                    let first = i * piece;
+                    let first = i * rows;
                     let range = first..first + data.len() / m;
                     let dense = &mut Dense { data, width: m };
                     self.rows(device, range, &self.convolution.panels, dense, first);
@@ -157,7 +160,7 @@ impl Work<'_> {
         let mut groups: Vec<(&[Panel], Vec<&mut [f32]>)> = self
             .convolution
             .panels
-            .chunks(self.convolution.panels.len().div_ceil(8))
+            .chunks(self.convolution.panels.len().div_ceil(PIECES))
             .map(|panels| (panels, Vec::with_capacity(pixels)))
             .collect();
         for mut row in out.chunks_exact_mut(m) {

@@ -26,6 +26,8 @@ pub struct Depthwise {
 
 /// Outputs at once.
 const TILE: usize = 7;
+/// The same in narrow rows: of 7 outputs a filter of width 5 has 3 inside.
+const SHORT_TILE: usize = 3;
 
 impl Depthwise {
     /// Takes filters (KH, KW, C) with one bias a channel.
@@ -142,49 +144,109 @@ impl Row<'_> {
         let (low, high) = (simd.splat_f32s(low), simd.splat_f32s(high));
         let x = self.x;
         let line = |ky: usize| (image * y.input + top + ky - rows.start) * across.input;
+        // In this order NaN stays.
+        let limit = |sum| simd.min_f32s(high, simd.max_f32s(low, sum));
+        // Outputs `first .. end` see no padding on the left or right.
+        let first = across.before.div_ceil(stride);
+        let end = (across.input + across.before)
+            .checked_sub(across.kernel)
+            .map_or(0, |last| (last / stride + 1).min(across.output));
+        let tile = match end.saturating_sub(first) {
+            TILE.. => TILE,
+            SHORT_TILE.. => SHORT_TILE,
+            _ => 0,
+        };
         let mut ox = 0;
         while ox < across.output {
-            let (columns, left) = across.taps(ox);
-            let last = (ox + TILE - 1) * stride + across.kernel;
-            let inside = columns.start == 0
-                && ox + TILE <= across.output
-                && last <= across.input + across.before;
-            let mut sums = [bias; TILE];
-            let count = if inside {
-                let kernel = if K == 0 { across.kernel } else { K };
-                for ky in rows.clone() {
-                    let seen = &x[(line(ky) + left) * c + from..];
-                    for kx in 0..kernel {
-                        let w = load(weights, (ky * across.kernel + kx) * c + from);
-                        for (t, sum) in sums.iter_mut().enumerate() {
-                            let value = load(seen, (t * stride + kx) * c);
-                            *sum = simd.mul_add_e_f32s(value, w, *sum);
-                        }
-                    }
-                }
-                TILE
-            } else {
-                for ky in rows.clone() {
-                    for kx in columns.clone() {
-                        let w = load(weights, (ky * across.kernel + kx) * c + from);
-                        let pixel = line(ky) + left + kx - columns.start;
-                        let value = load(x, pixel * c + from);
-                        sums[0] = simd.mul_add_e_f32s(value, w, sums[0]);
-                    }
-                }
-                1
-            };
-            for (t, &sum) in sums[..count].iter().enumerate() {
-                // In this order NaN stays.
-                let value = simd.min_f32s(high, simd.max_f32s(low, sum));
-                let out = &mut self.out[(ox + t) * c + from..][..lanes];
-                if WHOLE {
-                    S::as_mut_simd_f32s(out).0[0] = value;
+            if tile > 0 && (first..end).contains(&ox) {
+                // The last tile does some outputs a second time.
+                ox = ox.min(end - tile);
+                let inside = Inside {
+                    weights: &weights[from..],
+                    seen: &x[(ox * stride - across.before) * c + from..],
+                    out: &mut self.out[ox * c + from..],
+                    rows: rows.clone(),
+                    line: |ky: usize| line(ky) * c,
+                    width: across.kernel,
+                    step: stride * c,
+                    c,
+                    bias,
+                };
+                if tile == TILE {
+                    inside.run::<S, K, TILE, WHOLE>(simd, load, limit, lanes);
                 } else {
-                    simd.partial_store_f32s(out, value);
+                    inside.run::<S, K, SHORT_TILE, WHOLE>(simd, load, limit, lanes);
+                }
+                ox += tile;
+                continue;
+            }
+            let (columns, left) = across.taps(ox);
+            let mut sum = bias;
+            for ky in rows.clone() {
+                for kx in columns.clone() {
+                    let w = load(weights, (ky * across.kernel + kx) * c + from);
+                    let pixel = line(ky) + left + kx - columns.start;
+                    sum = simd.mul_add_e_f32s(load(x, pixel * c + from), w, sum);
                 }
             }
-            ox += count;
+            let out = &mut self.out[ox * c + from..][..lanes];
+            store::<S, WHOLE>(simd, out, limit(sum));
+            ox += 1;
         }
+    }
+}
+
+/// Neighbouring outputs that see no padding on the left or right; everything from their first channel on.
+struct Inside<'a, V, L: Fn(usize) -> usize> {
+    weights: &'a [f32],
+    seen: &'a [f32],
+    out: &'a mut [f32],
+    /// Rows of the kernel that meet an input, and where in `seen` each begins.
+    rows: std::ops::Range<usize>,
+    line: L,
+    width: usize,
+    /// From one output's input to the next one's.
+    step: usize,
+    c: usize,
+    bias: V,
+}
+
+impl<V: Copy, L: Fn(usize) -> usize> Inside<'_, V, L> {
+    #[inline(always)]
+    #[allow(
+        clippy::needless_range_loop,
+        reason = "loops of fixed bounds keep the sums in registers"
+    )]
+    fn run<S: Simd<f32s = V>, const K: usize, const T: usize, const WHOLE: bool>(
+        self,
+        simd: S,
+        load: impl Fn(&[f32], usize) -> V,
+        limit: impl Fn(V) -> V,
+        lanes: usize,
+    ) {
+        let width = if K == 0 { self.width } else { K };
+        let mut sums = [self.bias; T];
+        for ky in self.rows.clone() {
+            let seen = &self.seen[(self.line)(ky)..];
+            for kx in 0..width {
+                let w = load(self.weights, (ky * width + kx) * self.c);
+                for t in 0..T {
+                    let value = load(seen, t * self.step + kx * self.c);
+                    sums[t] = simd.mul_add_e_f32s(value, w, sums[t]);
+                }
+            }
+        }
+        for t in 0..T {
+            store::<S, WHOLE>(simd, &mut self.out[t * self.c..][..lanes], limit(sums[t]));
+        }
+    }
+}
+
+#[inline(always)]
+fn store<S: Simd, const WHOLE: bool>(simd: S, out: &mut [f32], value: S::f32s) {
+    if WHOLE {
+        S::as_mut_simd_f32s(out).0[0] = value;
+    } else {
+        simd.partial_store_f32s(out, value);
     }
 }

@@ -139,6 +139,10 @@ impl<O: Rows> Block<'_, O> {
     }
 
     #[inline(always)]
+    #[allow(
+        clippy::manual_memcpy,
+        reason = "loops of fixed bounds keep the sums in registers"
+    )]
     fn tile<S: Simd, const V: usize, const M: usize>(
         &mut self,
         simd: S,
@@ -163,36 +167,51 @@ impl<O: Rows> Block<'_, O> {
                 }
             }
         }
+        // A pass of its own with fixed bounds: were the loops below to touch the sums, the compiler would keep them in
+        // memory all along.
+        let mut done = [[0.0f32; PANEL * LINE]; ROWS];
+        for m in 0..M {
+            let (vectors, _) = S::as_mut_simd_f32s(&mut done[m]);
+            let vectors: &mut [S::f32s; V] = (&mut vectors[..V]).try_into().expect("V vectors");
+            for v in 0..V {
+                vectors[v] = sums[m][v];
+            }
+        }
         let (low, high) = (
             simd.splat_f32s(self.limits.0),
             simd.splat_f32s(self.limits.1),
         );
         let start = part.at * lanes;
-        let end = part.panel.columns.min(start + V * lanes);
+        let width = part
+            .panel
+            .columns
+            .min(start + V * lanes)
+            .saturating_sub(start);
         let column = part.panel.column + start;
-        for (m, sums) in sums.iter().enumerate() {
-            let width = end.saturating_sub(start);
-            let residual = self
-                .residual
-                .map(|(data, stride, first)| &data[(first + row + m) * stride + column..][..width]);
+        for (m, sums) in done[..M].iter().enumerate() {
+            let (sums, _) = S::as_simd_f32s(sums);
             let out = self.out.row(self.to + row + m);
             let out = &mut out[column - part.first..][..width];
-            let finish = |v: usize, residual: Option<S::f32s>| {
-                let sum = match residual {
-                    Some(residual) => simd.add_f32s(sums[v], residual),
-                    None => sums[v],
-                };
-                // In this order NaN stays.
-                simd.min_f32s(high, simd.max_f32s(low, sum))
-            };
             let (whole, tail) = S::as_mut_simd_f32s(out);
-            let (r_whole, r_tail) = S::as_simd_f32s(residual.unwrap_or(&[]));
-            for v in 0..V {
-                if let Some(out) = whole.get_mut(v) {
-                    *out = finish(v, residual.map(|_| r_whole[v]));
-                } else if v == whole.len() && !tail.is_empty() {
-                    let residual = residual.map(|_| simd.partial_load_f32s(r_tail));
-                    simd.partial_store_f32s(tail, finish(v, residual));
+            // In this order NaN stays.
+            let limit = |sum| simd.min_f32s(high, simd.max_f32s(low, sum));
+            if let Some((data, stride, first)) = self.residual {
+                let residual = &data[(first + row + m) * stride + column..][..width];
+                let (r_whole, r_tail) = S::as_simd_f32s(residual);
+                for ((out, &sum), &r) in whole.iter_mut().zip(sums).zip(r_whole) {
+                    *out = limit(simd.add_f32s(sum, r));
+                }
+                if !tail.is_empty() {
+                    let r = simd.partial_load_f32s(r_tail);
+                    let sum = simd.add_f32s(sums[whole.len()], r);
+                    simd.partial_store_f32s(tail, limit(sum));
+                }
+            } else {
+                for (out, &sum) in whole.iter_mut().zip(sums) {
+                    *out = limit(sum);
+                }
+                if !tail.is_empty() {
+                    simd.partial_store_f32s(tail, limit(sums[whole.len()]));
                 }
             }
         }

@@ -108,7 +108,7 @@ pub fn batch_norm<T: Element>(
                 for row in piece.chunks_exact_mut(c) {
                     vectorized(
                         #[inline(always)]
-                        || row.iter_mut().zip(&slope).for_each(|(d, &s)| *d = *d * s),
+                        || row.iter_mut().zip(&slope).for_each(|(d, &s)| *d *= s),
                     );
                 }
             });

@@ -124,7 +124,7 @@ pub fn global_average_pool<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
             for pixel in image.chunks_exact(c) {
                 sums.iter_mut().zip(pixel).for_each(|(s, &x)| *s += x);
             }
-            sums.iter_mut().for_each(|s| *s = *s * share);
+            sums.iter_mut().for_each(|s| *s *= share);
         });
     });
     let value = Tensor::new(&device, &[b, c], means);
