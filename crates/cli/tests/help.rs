@@ -4,7 +4,7 @@ mod program;
 
 use program::run_words;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 16] = [
     "demo",
     "check-data",
     "train",
@@ -19,6 +19,8 @@ const COMMANDS: [&str; 14] = [
     "gradcheck",
     "demo-data",
     "completions",
+    "caption",
+    "features",
 ];
 
 fn check(name: &str, text: &str) {
