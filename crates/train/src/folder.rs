@@ -17,7 +17,16 @@ use crate::options::Options;
 #[derive(Debug)]
 pub(crate) struct RunFolder {
     root: PathBuf,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for RunFolder {
+    /// Closing the file isn't enough: a process that another thread of this program is just starting
+    /// holds a copy of the descriptor, and with it the lock, until it runs its own program.
+    fn drop(&mut self) {
+        // Nothing is lost when it fails: the lock ends with its last descriptor.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl RunFolder {
@@ -26,7 +35,7 @@ impl RunFolder {
         fs::create_dir_all(root).map_err(TrainError::write(root))?;
         let folder = Self {
             root: root.to_owned(),
-            _lock: lock(root)?,
+            lock: lock(root)?,
         };
         let config = folder.config();
         // A checkpoint of another run under our name would be taken for ours on resume.
@@ -49,7 +58,7 @@ impl RunFolder {
         }
         let folder = Self {
             root: root.to_owned(),
-            _lock: lock(root)?,
+            lock: lock(root)?,
         };
         let options = Options::load(&config)?;
         Ok((folder, options))
