@@ -149,6 +149,15 @@ pub(crate) fn size_problem(decoder: &DecoderConfig) -> Option<String> {
     let sizes = match decoder {
         DecoderConfig::Lstm(c) => [c.feature, c.embedding, c.hidden, c.vocabulary],
         DecoderConfig::Rnn(c) => [c.feature, c.embedding, c.hidden, c.vocabulary],
+        DecoderConfig::Attention(c) => {
+            let own = [c.projection, c.attention];
+            if !own.iter().all(|size| (1..=MAX_SIZE).contains(size)) {
+                return Some(format!(
+                    "has sizes (P, A) = {own:?}, each must be 1 to {MAX_SIZE}"
+                ));
+            }
+            [c.feature, c.embedding, c.hidden, c.vocabulary]
+        }
     };
     let believable = |size| (1..=MAX_SIZE).contains(size);
     match sizes.iter().all(believable) {

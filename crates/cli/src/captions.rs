@@ -19,7 +19,7 @@ pub(crate) struct Written {
     pub(crate) log_prob: f64,
 }
 
-/// The best caption of every picture. `rows` are feature vectors (D); `done` hears how many
+/// The best caption of every picture. `rows` are feature vectors (D) or regions (R, D); `done` hears how many
 /// pictures were captioned.
 pub(crate) fn write(
     model: &Model,
@@ -31,7 +31,12 @@ pub(crate) fn write(
     let width = decoder.config().feature();
     let mut written = Vec::with_capacity(rows.len());
     for block in rows.chunks(BLOCK) {
-        let features = Tensor::new(decoder.device(), &[block.len(), width], block.concat());
+        let regions = block[0].len() / width;
+        let shape: &[usize] = match decoder.config().reads_regions() {
+            true => &[block.len(), regions, width],
+            false => &[block.len(), width],
+        };
+        let features = Tensor::new(decoder.device(), shape, block.concat());
         let start = decoder.start(&features);
         let captions = decoder.device().install(|| match beam_size {
             1 => generate::greedy(decoder, &start, block.len(), &Limits::default()),

@@ -48,8 +48,15 @@ impl Model {
     /// Refuses features of another width.
     pub(crate) fn check_features(&self, features: &Features) -> Result<(), Failure> {
         let (expected, found) = (self.checkpoint.features.dimension, features.dimension());
-        if expected == found {
+        let regions = features.regions();
+        if expected == found && (regions == 1 || self.decoder.config().reads_regions()) {
             return Ok(());
+        }
+        if expected == found {
+            return Err(Failure::data(format!(
+                "the checkpoint needs one vector a picture, `{}` has {regions} regions",
+                features.name()
+            )));
         }
         let name = features.name();
         Err(Failure::data(format!(

@@ -127,6 +127,8 @@ fn is_picture(path: &Path) -> bool {
 pub(crate) struct PictureEncoder {
     encoder: FoldedEncoder,
     preprocessing: Preprocessing,
+    /// D of a region, and of the pooled vector.
+    dimensions: [usize; 2],
 }
 
 impl PictureEncoder {
@@ -140,10 +142,18 @@ impl PictureEncoder {
                 Preprocessing::efficientnet_lite(size)
             }
         };
+        let outputs = encoder.network().outputs(size, size);
+        let (regions, pooled) = outputs.expect("a family's own size");
         Ok(Self {
+            dimensions: [regions[2], pooled],
             encoder: encoder.fold(),
             preprocessing,
         })
+    }
+
+    /// D, numbers of a region or of the pooled vector.
+    pub(crate) fn dimension(&self, regions: bool) -> usize {
+        self.dimensions[usize::from(!regions)]
     }
 
     /// The features of each picture, pooled or of all regions (row by row), in order.

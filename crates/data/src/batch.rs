@@ -31,8 +31,10 @@ impl MissingFeature {
 /// Sentences with their pictures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// (I, D) vectors of the distinct pictures, in the order of their first pick.
+    /// (I, R, D) vectors of the distinct pictures, in the order of their first pick.
     pub features: Vec<f32>,
+    /// R.
+    pub regions: usize,
     /// D.
     pub dimension: usize,
     /// (B) for each sentence the row of its picture in `features`.
@@ -79,6 +81,7 @@ impl Batch {
         }
         Ok(Self {
             features: numbers,
+            regions: features.regions(),
             dimension: features.dimension(),
             image_of: order.iter().map(|&pick| rows[&picks[pick].0]).collect(),
             sentences: order.iter().map(|&pick| sentence(pick).clone()).collect(),
@@ -88,7 +91,7 @@ impl Batch {
 
     /// I, distinct pictures.
     pub fn images(&self) -> usize {
-        self.features.len() / self.dimension
+        self.features.len() / (self.regions * self.dimension)
     }
 
     /// The sentences' packing tables.

@@ -1,9 +1,9 @@
-//! Stored picture features: one vector of D numbers per picture, held in f32.
+//! Stored picture features: one vector of D numbers per picture, or R of them (its regions), held in f32.
 //!
 //! Here: [`Features`] and the recognition of the file's form. Not here: the forms (one file each below).
 //!
 //! MATLAB files hold `feats` (D, N), one column per picture; `.npy` and `.safetensors` hold (N, D), one row per
-//! picture. Both give contiguous vectors without a transposition, because MATLAB stores column after column.
+//! picture, or (N, R, D). All give contiguous vectors without a transposition, because MATLAB stores column after column.
 //! The picture's `imgid` is the column or row.
 
 mod mapped;
@@ -24,11 +24,12 @@ use std::path::Path;
 
 use crate::error::{DataError, Position, Source};
 
-/// Feature vectors of N pictures, each of width D.
+/// Feature vectors of N pictures: R of width D each.
 #[derive(Debug)]
 pub struct Features {
     name: String,
     dimension: usize,
+    regions: usize,
     count: usize,
     storage: Storage,
 }
@@ -95,7 +96,10 @@ fn unknown(path: &Path, start: &[u8]) -> DataError {
 
 /// What a reader of a form hands back.
 struct Matrix {
+    /// D.
     dimension: usize,
+    /// R.
+    regions: usize,
     storage: Storage,
 }
 
@@ -125,12 +129,16 @@ impl Features {
     }
 
     fn new(name: String, path: &Path, matrix: Matrix) -> Result<Self, DataError> {
-        let Matrix { dimension, storage } = matrix;
+        let Matrix {
+            dimension,
+            regions,
+            storage,
+        } = matrix;
         let numbers = match &storage {
             Storage::Owned(rows) => rows.len(),
             Storage::Mapped(rows) => rows.len(),
         };
-        if dimension == 0 || numbers == 0 {
+        if dimension == 0 || regions == 0 || numbers == 0 {
             let source = Source {
                 path,
                 format: "features",
@@ -145,7 +153,8 @@ impl Features {
         Ok(Self {
             name,
             dimension,
-            count: numbers / dimension,
+            regions,
+            count: numbers / (regions * dimension),
             storage,
         })
     }
@@ -163,14 +172,20 @@ impl Features {
         Self {
             name: name.into(),
             dimension,
+            regions: 1,
             count: rows.len() / dimension,
             storage: Storage::Owned(rows),
         }
     }
 
-    /// D, numbers per picture.
+    /// D, numbers per region, or per picture where there are none.
     pub fn dimension(&self) -> usize {
         self.dimension
+    }
+
+    /// R, regions of a picture; 1 for one vector a picture.
+    pub fn regions(&self) -> usize {
+        self.regions
     }
 
     /// N, pictures.
@@ -188,16 +203,17 @@ impl Features {
         &self.name
     }
 
-    /// (D) the vector of one picture, or `None` where the file has no column for it.
+    /// (R, D) the vectors of one picture, or `None` where the file has no column for it.
     pub fn row(&self, imgid: u32) -> Option<&[f32]> {
         let row = imgid as usize;
         if self.count <= row {
             return None;
         }
-        let range = row * self.dimension..(row + 1) * self.dimension;
+        let width = self.regions * self.dimension;
+        let range = row * width..(row + 1) * width;
         match &self.storage {
             Storage::Owned(rows) => rows.get(range),
-            Storage::Mapped(rows) => Some(rows.get(range.start, self.dimension)),
+            Storage::Mapped(rows) => Some(rows.get(range.start, width)),
         }
     }
 }

@@ -7,7 +7,7 @@
 
 use std::time::Instant;
 
-use models::{Decoder, DecoderConfig, LstmConfig, Sentences};
+use models::{Decoder, DecoderConfig, LstmConfig, Objective, Sentences};
 use nn::{Clip, Dropout, Optimizer, OptimizerConfig};
 use tensor::random::Random;
 use tensor::{Device, Matrix, Tensor, gemm};
@@ -86,7 +86,6 @@ fn time(device: &Device, size: usize, vocabulary: usize, steps: usize) -> (f64, 
     let inputs: Vec<u32> = (0..words).map(|_| word()).collect();
     let targets: Vec<u32> = (0..words).map(|_| word()).collect();
     let batch = Sentences {
-        features,
         image_of: &image_of,
         live: &live,
         inputs: &inputs,
@@ -111,7 +110,7 @@ fn time(device: &Device, size: usize, vocabulary: usize, steps: usize) -> (f64, 
             encoder: 0.5,
             decoder: 0.5,
         };
-        let loss = decoder.loss(&batch, &dropout, true);
+        let loss = decoder.loss(&features, &batch, Objective::default(), &dropout, true);
         let clip = Clip {
             value: Some(5.0),
             norm: None,

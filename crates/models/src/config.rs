@@ -13,6 +13,8 @@ pub enum DecoderConfig {
     Lstm(LstmConfig),
     /// `rnn_generator.py` of NeuralTalk: the picture is added to the recurrence.
     Rnn(RnnConfig),
+    /// Top-down attention over the regions of the picture.
+    Attention(AttentionConfig),
 }
 
 /// Sizes of the LSTM decoder.
@@ -55,12 +57,42 @@ pub struct RnnConfig {
     pub feed_once: bool,
 }
 
+/// Sizes of the attention decoder.
+///
+/// Parameters, all row-major (in, out): `projection.weight` (D, P), `projection.bias` (P), `embedding.weight` (V, E),
+/// `attention.key.weight` (P, A), `attention.key.bias` (A), `attention.query` (H, A), `attention.score` (A),
+/// `attention_lstm.picture` (P, 4H), `attention_lstm.word` (E, 4H), `attention_lstm.hidden` (2H, 4H: rows of the language
+/// LSTM's state, then of its own), `attention_lstm.bias` (4H), `language_lstm.weight` (P + 2H, 4H: rows of the context, of
+/// the attention LSTM's state, of its own), `language_lstm.bias` (4H), `output.weight` (H, V), `output.bias` (V). Gates are
+/// packed i, f, o, g.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttentionConfig {
+    /// D, width of a region's feature vector.
+    pub feature: usize,
+    /// P, width of a projected region.
+    pub projection: usize,
+    /// E, width of a word's embedding.
+    pub embedding: usize,
+    /// H, width of the hidden and cell states of both LSTMs.
+    pub hidden: usize,
+    /// A, width in which queries and keys are compared.
+    pub attention: usize,
+    /// V, words with END/START at 0.
+    pub vocabulary: usize,
+}
+
 impl DecoderConfig {
+    /// True if the decoder reads the regions of a picture (R, D); false if one vector (D).
+    pub fn reads_regions(&self) -> bool {
+        matches!(self, Self::Attention(_))
+    }
+
     /// D, width of the feature vector that the decoder expects.
     pub fn feature(&self) -> usize {
         match self {
             Self::Lstm(c) => c.feature,
             Self::Rnn(c) => c.feature,
+            Self::Attention(c) => c.feature,
         }
     }
 
@@ -69,6 +101,7 @@ impl DecoderConfig {
         match self {
             Self::Lstm(c) => c.vocabulary,
             Self::Rnn(c) => c.vocabulary,
+            Self::Attention(c) => c.vocabulary,
         }
     }
 
@@ -98,6 +131,27 @@ impl DecoderConfig {
                     ("rnn.input.bias", vec![h]),
                     ("rnn.hidden.weight", vec![h, h]),
                     ("rnn.hidden.bias", vec![h]),
+                    ("output.weight", vec![h, v]),
+                    ("output.bias", vec![v]),
+                ]
+            }
+            Self::Attention(c) => {
+                let (d, p, e) = (c.feature, c.projection, c.embedding);
+                let (h, a, v) = (c.hidden, c.attention, c.vocabulary);
+                vec![
+                    ("projection.weight", vec![d, p]),
+                    ("projection.bias", vec![p]),
+                    ("embedding.weight", vec![v, e]),
+                    ("attention.key.weight", vec![p, a]),
+                    ("attention.key.bias", vec![a]),
+                    ("attention.query", vec![h, a]),
+                    ("attention.score", vec![a]),
+                    ("attention_lstm.picture", vec![p, 4 * h]),
+                    ("attention_lstm.word", vec![e, 4 * h]),
+                    ("attention_lstm.hidden", vec![2 * h, 4 * h]),
+                    ("attention_lstm.bias", vec![4 * h]),
+                    ("language_lstm.weight", vec![p + 2 * h, 4 * h]),
+                    ("language_lstm.bias", vec![4 * h]),
                     ("output.weight", vec![h, v]),
                     ("output.bias", vec![v]),
                 ]

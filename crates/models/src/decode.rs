@@ -28,4 +28,10 @@ pub trait Decode {
         words: &[u32],
         log_probs: &mut Vec<f32>,
     ) -> Self::State;
+
+    /// Where each row of `state` looked when its next word was scored: weights (rows, R) of the picture's regions in
+    /// reading order; none if the decoder has no attention.
+    fn attention<'s>(&self, _state: &'s Self::State) -> Option<&'s [f32]> {
+        None
+    }
 }

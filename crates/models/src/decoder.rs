@@ -5,20 +5,18 @@
 
 use std::fmt;
 
-use nn::{Dropout, Parameter, Parameters, initialization};
-use tensor::ops::output_cross_entropy;
+use nn::{Bound, Dropout, Parameter, Parameters, initialization};
+use tensor::ops::{Targets, output_cross_entropy};
 use tensor::{Device, Element, Tape, Tensor, Var};
 
-use crate::{Decode, DecoderConfig, lstm, rnn};
+use crate::{Decode, DecoderConfig, attention, lstm, rnn};
 
 /// A batch of sentences, packed: sorted longest first, time-major, only the live ones at each step.
 ///
 /// For sentences of L words, step t = 0..=L reads START, w1 .. wL and predicts w1 .. wL, END.
-#[derive(Debug, Clone)]
-pub struct Sentences<'a, T: Element = f32> {
-    /// (I, D): features of the distinct pictures.
-    pub features: Tensor<T>,
-    /// For every sentence the row of its picture in `features`.
+#[derive(Debug, Clone, Copy)]
+pub struct Sentences<'a> {
+    /// For every sentence the row of its picture in the features that go with it.
     pub image_of: &'a [usize],
     /// Sentences alive at each step, never growing.
     pub live: &'a [usize],
@@ -26,6 +24,24 @@ pub struct Sentences<'a, T: Element = f32> {
     pub inputs: &'a [u32],
     /// Words to predict, packed; END = 0.
     pub targets: &'a [u32],
+}
+
+/// What is minimised: Σ weight · loss over the packed words.
+#[derive(Debug, Clone, Copy)]
+pub struct Objective<'a, T: Element = f32> {
+    /// One weight a packed word, as self-critical training needs them; none for 1 everywhere.
+    pub weights: Option<&'a [T]>,
+    /// Probability spread over all words (label smoothing); 0 for none.
+    pub smoothing: f64,
+}
+
+impl<T: Element> Default for Objective<'_, T> {
+    fn default() -> Self {
+        Self {
+            weights: None,
+            smoothing: 0.0,
+        }
+    }
 }
 
 /// What one forward (and backward) pass found.
@@ -89,7 +105,8 @@ const INIT_LIMIT: f64 = 0.1;
 impl<T: Element> Decoder<T> {
     /// A fresh decoder as NeuralTalk's: weights uniform in ±0.1 (the RNN's output layer ±0.01),
     /// the LSTM's bias too (it is a row of `WLSTM`), other biases 0, the output bias as given
-    /// (log frequencies of the words; (V)).
+    /// (log frequencies of the words; (V)). The attention decoder's weights are uniform in ±1/√inputs, its words' vectors
+    /// in ±0.1.
     ///
     /// # Panics
     /// If `output_bias` is not one number a word.
@@ -102,6 +119,8 @@ impl<T: Element> Decoder<T> {
             .map(|(i, (name, shape))| {
                 let limit = match (name, &config) {
                     ("output.weight", DecoderConfig::Rnn(_)) => INIT_LIMIT * INIT_LIMIT,
+                    ("embedding.weight", _) => INIT_LIMIT,
+                    (_, DecoderConfig::Attention(_)) => 1.0 / (shape[0] as f64).sqrt(),
                     _ => INIT_LIMIT,
                 };
                 let value = if name == "output.bias" {
@@ -170,13 +189,16 @@ impl<T: Element> Decoder<T> {
         &mut self.parameters
     }
 
-    /// Loss of a batch and, with `gradients`, its gradients.
+    /// Loss of a batch about pictures with `features` ((I, D), or (I, R, D) with attention) and, with `gradients`, its
+    /// gradients.
     ///
     /// # Panics
     /// If the batch doesn't fit together or has a word or picture row out of range.
     pub fn loss(
         &self,
-        batch: &Sentences<'_, T>,
+        features: &Tensor<T>,
+        batch: &Sentences<'_>,
+        objective: Objective<'_, T>,
         dropout: &Dropout<T>,
         gradients: bool,
     ) -> StepLoss<T> {
@@ -187,17 +209,9 @@ impl<T: Element> Decoder<T> {
             } else {
                 self.parameters.bind_frozen(&mut tape)
             };
-            let hidden: Var = match &self.config {
-                DecoderConfig::Lstm(config) => {
-                    lstm::hidden(config, &mut tape, &bound, batch, dropout)
-                }
-                DecoderConfig::Rnn(config) => {
-                    rnn::hidden(config, &mut tape, &bound, batch, dropout)
-                }
-            };
-            let layer = (hidden, bound.var("output.weight"), bound.var("output.bias"));
-            let weights = vec![T::ONE; batch.targets.len()];
-            let (loss, words) = output_cross_entropy(&mut tape, layer, batch.targets, &weights);
+            let features = tape.constant(features.clone());
+            let (loss, words) =
+                self.loss_on(&mut tape, &bound, features, batch, objective, dropout);
             let gradients = if gradients {
                 bound.gradients(&mut tape.backward(loss))
             } else {
@@ -209,6 +223,50 @@ impl<T: Element> Decoder<T> {
                 gradients,
             }
         })
+    }
+}
+
+impl<T: Element> Decoder<T> {
+    /// The loss on a caller's tape, where `features` may come from an encoder and take a gradient back to it. `bound` are
+    /// this decoder's parameters on that tape. Returns what is minimised and -ln(1e-20 + p) of every word.
+    ///
+    /// # Panics
+    /// As [`Decoder::loss`].
+    pub fn loss_on(
+        &self,
+        tape: &mut Tape<T>,
+        bound: &Bound<'_, T>,
+        features: Var,
+        batch: &Sentences<'_>,
+        objective: Objective<'_, T>,
+        dropout: &Dropout<T>,
+    ) -> (Var, Vec<f64>) {
+        let hidden = match &self.config {
+            DecoderConfig::Lstm(config) => {
+                lstm::hidden(config, tape, bound, features, batch, dropout)
+            }
+            DecoderConfig::Rnn(config) => {
+                rnn::hidden(config, tape, bound, features, batch, dropout)
+            }
+            DecoderConfig::Attention(config) => {
+                attention::hidden(config, tape, bound, features, batch, dropout)
+            }
+        };
+        let layer = (hidden, bound.var("output.weight"), bound.var("output.bias"));
+        let ones;
+        let weights = match objective.weights {
+            Some(weights) => weights,
+            None => {
+                ones = vec![T::ONE; batch.targets.len()];
+                &ones
+            }
+        };
+        let targets = Targets {
+            words: batch.targets,
+            weights,
+            smoothing: objective.smoothing,
+        };
+        output_cross_entropy(tape, layer, targets)
     }
 }
 
@@ -236,10 +294,12 @@ pub struct State<T: Element = f32> {
 pub(crate) enum StateKind<T: Element> {
     Lstm(lstm::LstmState<T>),
     Rnn(rnn::RnnState<T>),
+    /// Boxed: it is several times as large as the others.
+    Attention(Box<attention::AttentionState<T>>),
 }
 
 impl<T: Element> Decoder<T> {
-    /// One row for each picture's features (I, D), ready for START.
+    /// One row for each picture's features, (I, D) or with attention (I, R, D), ready for START.
     ///
     /// # Panics
     /// If the width of the features is not the decoder's.
@@ -251,6 +311,10 @@ impl<T: Element> Decoder<T> {
                 }
                 DecoderConfig::Rnn(config) => {
                     StateKind::Rnn(rnn::start(config, &self.parameters, features))
+                }
+                DecoderConfig::Attention(config) => {
+                    let state = attention::start(config, &self.parameters, features);
+                    StateKind::Attention(Box::new(state))
                 }
             },
         })
@@ -276,6 +340,11 @@ impl<T: Element> Decoder<T> {
                     let next = rnn::step(config, &self.parameters, state, parents, words);
                     let hidden = next.hidden.clone();
                     (StateKind::Rnn(next), hidden)
+                }
+                (DecoderConfig::Attention(config), StateKind::Attention(state)) => {
+                    let next = attention::step(config, &self.parameters, state, parents, words);
+                    let hidden = next.hidden.clone();
+                    (StateKind::Attention(Box::new(next)), hidden)
                 }
                 _ => panic!("a state of another decoder"),
             };
@@ -303,6 +372,13 @@ impl Decode for Decoder<f32> {
         log_probs: &mut Vec<f32>,
     ) -> State<f32> {
         self.advance(state, parents, words, log_probs)
+    }
+
+    fn attention<'s>(&self, state: &'s State<f32>) -> Option<&'s [f32]> {
+        match &state.kind {
+            StateKind::Attention(state) => state.weights.as_ref().map(Tensor::data),
+            _ => None,
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! batch of sentences, [`Decoder::start`] and [`Decode::step`] write sentences with it. [`encoder`] turns pixels into
 //! the features that they read.
 
+mod attention;
 mod config;
 mod decode;
 mod decoder;
@@ -11,9 +12,9 @@ pub mod encoder;
 mod lstm;
 mod rnn;
 
-pub use config::{DecoderConfig, LstmConfig, RnnConfig};
+pub use config::{AttentionConfig, DecoderConfig, LstmConfig, RnnConfig};
 pub use decode::Decode;
-pub use decoder::{Decoder, ParameterError, Sentences, StepLoss};
+pub use decoder::{Decoder, Objective, ParameterError, Sentences, StepLoss};
 
 /// What a decoder remembers of each partial sentence.
 pub use decoder::State;

@@ -19,11 +19,11 @@ pub(crate) fn hidden<T: Element>(
     config: &LstmConfig,
     tape: &mut Tape<T>,
     parameters: &Bound<'_, T>,
-    batch: &Sentences<'_, T>,
+    features: Var,
+    batch: &Sentences<'_>,
     dropout: &Dropout<T>,
 ) -> Var {
     let device = tape.device().clone();
-    let features = tape.constant(batch.features.clone());
     let pictures = ops::linear(
         tape,
         features,

@@ -20,12 +20,12 @@ pub(crate) fn hidden<T: Element>(
     config: &RnnConfig,
     tape: &mut Tape<T>,
     parameters: &Bound<'_, T>,
-    batch: &Sentences<'_, T>,
+    features: Var,
+    batch: &Sentences<'_>,
     dropout: &Dropout<T>,
 ) -> Var {
     let device = tape.device().clone();
     let (sentences, rows) = (batch.image_of.len(), batch.inputs.len());
-    let features = tape.constant(batch.features.clone());
     let pictures = ops::linear(
         tape,
         features,

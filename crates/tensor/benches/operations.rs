@@ -103,7 +103,12 @@ fn output_layer(c: &mut Criterion) {
         let mut tape = Tape::new(&device);
         let layer = [&hidden, &weight, &bias].map(|t| tape.parameter(t.clone()));
         let weights = vec![1.0; rows];
-        let (loss, words) = ops::output_cross_entropy(&mut tape, layer.into(), &targets, &weights);
+        let targets = ops::Targets {
+            words: &targets,
+            weights: &weights,
+            smoothing: 0.0,
+        };
+        let (loss, words) = ops::output_cross_entropy(&mut tape, layer.into(), targets);
         black_box(tape.backward(loss));
         words[5]
     };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use checks::{close, disagreement, mixed, random, run};
 use proptest::prelude::*;
-use tensor::ops::{self, LstmWeights, Mask, RnnInputs};
+use tensor::ops::{self, LstmWeights, Mask, RnnInputs, Targets};
 use tensor::random::Random;
 use tensor::{Device, Element, Tape, Tensor, Var};
 
@@ -215,26 +215,36 @@ fn every_operation_has_the_gradient_of_its_value() {
             "output_cross_entropy",
             vec![t(&[5, 3], 1), t(&[3, 7], 2), t(&[7], 3)],
             Box::new(|tape, v| {
-                ops::output_cross_entropy(
-                    tape,
-                    (v[0], v[1], v[2]),
-                    &[0, 6, 3, 3, 1],
-                    &[1.0, 0.5, -2.0, 0.0, 1.0],
-                )
-                .0
+                let targets = Targets {
+                    words: &[0, 6, 3, 3, 1],
+                    weights: &[1.0, 0.5, -2.0, 0.0, 1.0],
+                    smoothing: 0.0,
+                };
+                ops::output_cross_entropy(tape, (v[0], v[1], v[2]), targets).0
+            }),
+        ),
+        (
+            "output_cross_entropy, smoothed",
+            vec![t(&[5, 3], 1), t(&[3, 7], 2), t(&[7], 3)],
+            Box::new(|tape, v| {
+                let targets = Targets {
+                    words: &[0, 6, 3, 3, 1],
+                    weights: &[1.0, 0.5, -2.0, 0.0, 1.0],
+                    smoothing: 0.2,
+                };
+                ops::output_cross_entropy(tape, (v[0], v[1], v[2]), targets).0
             }),
         ),
         (
             "output_cross_entropy, scaled",
             vec![t(&[5, 3], 1), t(&[3, 7], 2), t(&[7], 3)],
             Box::new(|tape, v| {
-                let loss = ops::output_cross_entropy(
-                    tape,
-                    (v[0], v[1], v[2]),
-                    &[0, 6, 3, 3, 1],
-                    &[1.0; 5],
-                )
-                .0;
+                let targets = Targets {
+                    words: &[0, 6, 3, 3, 1],
+                    weights: &[1.0; 5],
+                    smoothing: 0.0,
+                };
+                let loss = ops::output_cross_entropy(tape, (v[0], v[1], v[2]), targets).0;
                 ops::scale(tape, loss, 3.0)
             }),
         ),
@@ -309,17 +319,25 @@ fn composed_rnn<T: Element>(tape: &mut Tape<T>, v: &[Var], live: &[usize], feed_
 fn composed_cross_entropy<T: Element>(
     tape: &mut Tape<T>,
     v: &[Var],
-    targets: &[u32],
-    weights: &[T],
+    targets: Targets<'_, T>,
 ) -> Var {
     let device = tape.device().clone();
     let logits = ops::linear(tape, v[0], v[1], v[2]);
     let log_p = ops::log_softmax(tape, logits);
-    let picked = ops::pick(tape, log_p, targets.iter().map(|&t| t as usize).collect());
-    let weights = tape.constant(Tensor::new(&device, &[weights.len()], weights.to_vec()));
+    let words = targets.words.iter().map(|&t| t as usize).collect();
+    let picked = ops::pick(tape, log_p, words);
+    let (rows, width) = tape.value(log_p).rows_cols();
+    let weights = tape.constant(Tensor::new(&device, &[rows], targets.weights.to_vec()));
     let weighted = ops::mul(tape, picked, weights);
     let total = ops::sum(tape, weighted);
-    ops::scale(tape, total, -1.0)
+    let words = ops::scale(tape, total, targets.smoothing - 1.0);
+    // The mean over the vocabulary of every row, weighted.
+    let spread = targets.weights.iter().flat_map(|&w| vec![w; width]);
+    let spread = tape.constant(Tensor::new(&device, &[rows, width], spread.collect()));
+    let all = ops::mul(tape, log_p, spread);
+    let all = ops::sum(tape, all);
+    let all = ops::scale(tape, all, -targets.smoothing / width as f64);
+    ops::add(tape, words, all)
 }
 
 /// Live rows of up to six sentences of up to five steps.
@@ -368,23 +386,31 @@ proptest! {
     }
 
     #[test]
-    fn the_fused_output_layer_is_the_composed_one(rows in 1usize..700, h in 1usize..9, v in 1usize..70, seed: u64) {
+    fn the_fused_output_layer_is_the_composed_one(rows in 1usize..700, h in 1usize..9, v in 1usize..70, smooth: bool, seed: u64) {
         let device = Device::cpu(2);
         let inputs = [random::<f64>(&device, &[rows, h], seed), random(&device, &[h, v], seed ^ 1), random(&device, &[v], seed ^ 2)];
         let mut draw = Random::new(seed, 5);
-        let targets: Vec<u32> = (0..rows).map(|_| (draw.uniform() * v as f64) as u32).collect();
+        let words: Vec<u32> = (0..rows).map(|_| (draw.uniform() * v as f64) as u32).collect();
         let weights: Vec<f64> = (0..rows).map(|_| draw.uniform() - 0.3).collect();
-        let fused = run(&inputs, &|tape, x| ops::output_cross_entropy(tape, (x[0], x[1], x[2]), &targets, &weights).0);
-        let plain = run(&inputs, &|tape, x| composed_cross_entropy(tape, x, &targets, &weights));
+        let targets = Targets { words: &words, weights: &weights, smoothing: if smooth { 0.1 } else { 0.0 } };
+        let fused = run(&inputs, &|tape, x| ops::output_cross_entropy(tape, (x[0], x[1], x[2]), targets).0);
+        let plain = run(&inputs, &|tape, x| composed_cross_entropy(tape, x, targets));
         close("output layer", &fused, &plain);
         // Without gradients the same losses come out.
         let mut tape = Tape::new(&device);
         let vars: Vec<Var> = inputs.iter().map(|i| tape.constant(i.clone())).collect();
-        let (loss, words) = ops::output_cross_entropy(&mut tape, (vars[0], vars[1], vars[2]), &targets, &weights);
+        let (loss, words) = ops::output_cross_entropy(&mut tape, (vars[0], vars[1], vars[2]), targets);
         prop_assert!((tape.value(loss).item() - plain.0).abs() < 1e-10 * plain.0.abs().max(1.0));
         prop_assert_eq!(words.len(), rows);
     }
 }
+
+/// Word 1, once.
+const ONE: Targets<'static, f64> = Targets {
+    words: &[1],
+    weights: &[1.0],
+    smoothing: 0.0,
+};
 
 #[test]
 fn the_loss_of_a_hopeless_word_has_neuraltalks_floor() {
@@ -393,7 +419,7 @@ fn the_loss_of_a_hopeless_word_has_neuraltalks_floor() {
     let hidden = tape.constant(Tensor::new(&device, &[1, 1], vec![1.0]));
     let weight = tape.constant(Tensor::new(&device, &[1, 2], vec![200.0, 0.0]));
     let bias = tape.constant(Tensor::zeros(&device, &[2]));
-    let (_, losses) = ops::output_cross_entropy(&mut tape, (hidden, weight, bias), &[1], &[1.0]);
+    let (_, losses) = ops::output_cross_entropy(&mut tape, (hidden, weight, bias), ONE);
     assert!((losses[0] - 1e20f64.ln()).abs() < 1e-9, "{}", losses[0]);
 }
 
@@ -424,7 +450,12 @@ fn nothing_depends_on_the_number_of_threads() {
                 bias: x[3],
             };
             let hidden = ops::lstm(tape, words, weights, live.clone().into(), false);
-            ops::output_cross_entropy(tape, (hidden, x[4], x[5]), &targets, &vec![1.0; rows]).0
+            let targets = Targets {
+                words: &targets,
+                weights: &vec![1.0; rows],
+                smoothing: 0.0,
+            };
+            ops::output_cross_entropy(tape, (hidden, x[4], x[5]), targets).0
         });
         let bits: Vec<Vec<u32>> = gradients
             .iter()
@@ -445,7 +476,12 @@ fn nan_reaches_the_loss() {
     let hidden = tape.constant(Tensor::new(&device, &[1, 2], vec![1.0, f32::NAN]));
     let weight = tape.constant(random(&device, &[2, 100], 1));
     let bias = tape.constant(Tensor::zeros(&device, &[100]));
-    let (_, losses) = ops::output_cross_entropy(&mut tape, (hidden, weight, bias), &[1], &[1.0]);
+    let targets = Targets {
+        words: &[1],
+        weights: &[1.0],
+        smoothing: 0.0,
+    };
+    let (_, losses) = ops::output_cross_entropy(&mut tape, (hidden, weight, bias), targets);
     assert!(losses[0].is_nan());
 }
 

@@ -29,8 +29,12 @@ pub(crate) fn write(
     let mut written = Vec::with_capacity(pictures.len());
     for pictures in pictures.chunks(AT_ONCE) {
         let rows: Vec<f32> = pictures.iter().flat_map(|(_, row)| *row).copied().collect();
-        let shape = [pictures.len(), job.features.dimension()];
-        let state = decoder.start(&Tensor::new(&job.device, &shape, rows));
+        let (regions, dimension) = (job.features.regions(), job.features.dimension());
+        let shape: &[usize] = match decoder.config().reads_regions() {
+            true => &[pictures.len(), regions, dimension],
+            false => &[pictures.len(), dimension],
+        };
+        let state = decoder.start(&Tensor::new(&job.device, shape, rows));
         let found = job
             .device
             .install(|| match beam_size {

@@ -11,7 +11,7 @@ use models::Decoder;
 use tensor::Device;
 
 use crate::TrainError;
-use crate::options::{BatchBy, Options, Sampling};
+use crate::options::{BatchBy, Generator, Options, Sampling};
 use crate::progress::Plan;
 use crate::snapshot;
 use crate::step::Trainer;
@@ -74,6 +74,7 @@ impl Job {
             }
             None => count_words(&dataset, &options)?,
         };
+        check_regions(&options, &features)?;
         let train = Encoded::new(&dataset, &vocabulary, &[Split::Train]);
         let mut val = Encoded::new(&dataset, &vocabulary, &[Split::Val]);
         let limit = usize::try_from(options.eval_max_images).unwrap_or(usize::MAX);
@@ -130,7 +131,9 @@ impl Job {
     /// A trainer with all running averages at 0.
     pub(crate) fn trainer(&self, decoder: Decoder) -> Trainer {
         let options = &self.options;
-        Trainer::new(decoder, options.optimizer(), options.clip(), options.regc)
+        let mut trainer = Trainer::new(decoder, options.optimizer(), options.clip(), options.regc);
+        trainer.smoothing = options.label_smoothing;
+        trainer
     }
 }
 
@@ -184,6 +187,22 @@ fn check_columns(dataset: &Dataset, features: &Features) -> Result<(), TrainErro
             features.len(),
             missing.len()
         ),
+    })
+}
+
+/// One vector a picture for a decoder that reads one; with attention any number.
+fn check_regions(options: &Options, features: &Features) -> Result<(), TrainError> {
+    if options.generator == Generator::Attention || features.regions() == 1 {
+        return Ok(());
+    }
+    Err(TrainError::Features {
+        features: features.name().to_owned(),
+        what: format!(
+            "generator `{}`",
+            options.params()["generator"].as_str().unwrap_or("")
+        ),
+        expected: "one vector a picture".into(),
+        found: format!("{} regions a picture", features.regions()),
     })
 }
 

@@ -25,6 +25,8 @@ pub enum Generator {
     Lstm,
     /// The picture is added to the recurrence.
     Rnn,
+    /// Top-down attention over the picture's regions.
+    Attention,
 }
 
 /// Which optimizer; the first four are NeuralTalk's.
@@ -108,6 +110,8 @@ pub struct Options {
     pub word_encoding_size: usize,
     /// H, width of the hidden state.
     pub hidden_size: usize,
+    /// A, width in which the attention compares a state with regions.
+    pub attention_size: usize,
     /// 1: the LSTM's h = o ⊙ tanh(c); 0: h = o ⊙ c.
     pub tanhc_version: u8,
     /// 1: a ReLU after the RNN's picture and word projections.
@@ -159,6 +163,8 @@ pub struct Options {
     pub grad_clip: f64,
     /// The gradient's norm is clipped to this; 0 or less: not at all.
     pub grad_clip_norm: f64,
+    /// Probability that the loss spreads over all words.
+    pub label_smoothing: f64,
     /// Dropout of the decoder's inputs.
     pub drop_prob_encoder: f64,
     /// Dropout of the hidden states.
@@ -215,6 +221,7 @@ impl Default for Options {
             image_encoding_size: 256,
             word_encoding_size: 256,
             hidden_size: 256,
+            attention_size: 256,
             tanhc_version: 0,
             rnn_relu_encoders: 0,
             rnn_feed_once: 0,
@@ -240,6 +247,7 @@ impl Default for Options {
             sampling: Sampling::Epochs,
             grad_clip: 5.0,
             grad_clip_norm: 0.0,
+            label_smoothing: 0.0,
             drop_prob_encoder: 0.5,
             drop_prob_decoder: 0.5,
             word_count_threshold: 5,

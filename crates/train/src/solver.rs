@@ -2,7 +2,7 @@
 //!
 //! Here: the names of `driver.py` to the types of `nn` and `models`. Not here: their arithmetic.
 
-use models::{DecoderConfig, LstmConfig, RnnConfig};
+use models::{AttentionConfig, DecoderConfig, LstmConfig, RnnConfig};
 use nn::{Clip, OptimizerConfig, Schedule};
 
 use crate::options::{Generator, Options, ScheduleKind, Solver};
@@ -64,6 +64,14 @@ impl Options {
                 relu_encoders: self.rnn_relu_encoders == 1,
                 feed_once: self.rnn_feed_once == 1,
             }),
+            Generator::Attention => DecoderConfig::Attention(AttentionConfig {
+                feature,
+                projection: self.image_encoding_size,
+                embedding,
+                hidden,
+                attention: self.attention_size,
+                vocabulary,
+            }),
         }
     }
 
@@ -85,6 +93,13 @@ impl Options {
                 self.hidden_size = c.hidden;
                 self.rnn_relu_encoders = c.relu_encoders.into();
                 self.rnn_feed_once = c.feed_once.into();
+            }
+            DecoderConfig::Attention(c) => {
+                self.generator = Generator::Attention;
+                self.image_encoding_size = c.projection;
+                self.word_encoding_size = c.embedding;
+                self.hidden_size = c.hidden;
+                self.attention_size = c.attention;
             }
         }
         let (was, now) = (before.params(), self.params());

@@ -7,7 +7,7 @@
 //! gradients likewise, then clipped, then the solver.
 
 use data::Batch;
-use models::{Decoder, Sentences};
+use models::{Decoder, Objective, Sentences};
 use nn::{Clip, Dropout, Optimizer, OptimizerConfig};
 use tensor::{Element, Tensor, update};
 
@@ -22,6 +22,8 @@ pub struct Trainer<T: Element = f32> {
     pub clip: Clip,
     /// Weight of 0.5 Σ w² in the cost.
     pub regc: f64,
+    /// Label smoothing.
+    pub smoothing: f64,
 }
 
 /// Cost of a batch before the update.
@@ -52,7 +54,7 @@ pub struct Pass<T: Element = f32> {
 }
 
 impl<T: Element> Trainer<T> {
-    /// A trainer whose running averages are 0.
+    /// A trainer whose running averages are 0, without label smoothing.
     pub fn new(decoder: Decoder<T>, config: OptimizerConfig, clip: Clip, regc: f64) -> Self {
         let optimizer = Optimizer::new(config, decoder.parameters());
         Self {
@@ -60,6 +62,7 @@ impl<T: Element> Trainer<T> {
             optimizer,
             clip,
             regc,
+            smoothing: 0.0,
         }
     }
 
@@ -71,8 +74,14 @@ impl<T: Element> Trainer<T> {
         let sentences = batch.sentences.len();
         assert!(sentences > 0, "a batch has sentences");
         let packed = batch.packed();
+        let objective = Objective {
+            weights: None,
+            smoothing: self.smoothing,
+        };
         let found = self.decoder.loss(
-            &borrow(batch, &packed, self.decoder.device()),
+            &features(batch, &self.decoder),
+            &borrow(batch, &packed),
+            objective,
             dropout,
             true,
         );
@@ -112,19 +121,23 @@ impl<T: Element> Trainer<T> {
 }
 
 /// A batch as the models take it.
-pub(crate) fn borrow<'a, T: Element>(
-    batch: &'a Batch,
-    packed: &'a data::Packed,
-    device: &tensor::Device,
-) -> Sentences<'a, T> {
-    let shape = [batch.images(), batch.dimension];
+pub(crate) fn borrow<'a>(batch: &'a Batch, packed: &'a data::Packed) -> Sentences<'a> {
     Sentences {
-        features: Tensor::from_values(device, &shape, &batch.features),
         image_of: &batch.image_of,
         live: &packed.live,
         inputs: &packed.inputs,
         targets: &packed.targets,
     }
+}
+
+/// The pictures of a batch as the decoder reads them: (I, R, D), or (I, D).
+pub(crate) fn features<T: Element>(batch: &Batch, decoder: &Decoder<T>) -> Tensor<T> {
+    let (images, r, d) = (batch.images(), batch.regions, batch.dimension);
+    let shape: &[usize] = match decoder.config().reads_regions() {
+        true => &[images, r, d],
+        false => &[images, d],
+    };
+    Tensor::from_values(decoder.device(), shape, &batch.features)
 }
 
 /// 2 to the mean of -log2 p, from Σ -ln p.

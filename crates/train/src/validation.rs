@@ -4,11 +4,11 @@
 //! over the whole split at once and never averaged over batches. Not here: captions (`captions.rs`).
 
 use data::{Batch, Encoded, Features, MissingFeature};
-use models::Decoder;
+use models::{Decoder, Objective};
 use nn::Dropout;
 use tensor::Element;
 
-use crate::step::{borrow, ppl2};
+use crate::step::{borrow, features, ppl2};
 
 /// What a split's sentences cost under a model.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,7 +34,7 @@ pub struct Perplexity {
 pub fn perplexity<T: Element>(
     decoder: &Decoder<T>,
     encoded: &Encoded,
-    features: &Features,
+    stored: &Features,
     batch_size: usize,
     max_images: Option<usize>,
 ) -> Result<Perplexity, MissingFeature> {
@@ -46,10 +46,18 @@ pub fn perplexity<T: Element>(
         .collect();
     let (mut total, mut words) = (0.0, 0);
     for picks in picks.chunks(batch_size) {
-        let batch = Batch::new(encoded, features, picks)?;
+        let batch = Batch::new(encoded, stored, picks)?;
         let packed = batch.packed();
-        let sentences = borrow(&batch, &packed, decoder.device());
-        total += decoder.loss(&sentences, &Dropout::Off, false).total;
+        let sentences = borrow(&batch, &packed);
+        let features = features(&batch, decoder);
+        let found = decoder.loss(
+            &features,
+            &sentences,
+            Objective::default(),
+            &Dropout::Off,
+            false,
+        );
+        total += found.total;
         words += packed.rows();
     }
     Ok(Perplexity {

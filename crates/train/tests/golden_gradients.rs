@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use checkpoint::legacy::read_neuraltalk;
 use data::{Dataset, Features, Packed, Vocabulary};
-use models::{Decoder, DecoderConfig, Sentences};
+use models::{Decoder, DecoderConfig, Objective, Sentences};
 use nn::Dropout;
 use serde_json::Value;
 use tensor::ops::Mask;
@@ -133,7 +133,6 @@ fn compute<T: Element>(
     let features: Vec<f32> = first.pictures.concat();
     let features = Tensor::from_values(&device, &[count, saved.decoder.feature()], &features);
     let batch = Sentences {
-        features,
         image_of: &order,
         live: &packed.live,
         inputs: &packed.inputs,
@@ -151,7 +150,7 @@ fn compute<T: Element>(
             summary,
         )),
     };
-    let loss = decoder.loss(&batch, &dropout, true);
+    let loss = decoder.loss(&features, &batch, Objective::default(), &dropout, true);
     let regc = summary["regc"].as_f64().expect("regc");
     let mut regularization = 0.0;
     let gradients = decoder
@@ -216,6 +215,7 @@ fn masks<T: Element>(
                 mask(draws(3, 2), 0, c.hidden, decoder),
             ]
         }
+        DecoderConfig::Attention(_) => unreachable!("NeuralTalk has none"),
     }
 }
 
@@ -225,6 +225,7 @@ fn golden(arrays: &Arrays, name: &str, config: &DecoderConfig) -> (Vec<f64>, usi
     let (e, h) = match config {
         DecoderConfig::Lstm(c) => (c.embedding, c.hidden),
         DecoderConfig::Rnn(c) => (c.embedding, c.hidden),
+        DecoderConfig::Attention(_) => unreachable!("NeuralTalk has none"),
     };
     let wlstm = |from: usize, to: usize| {
         let all = &arrays["grad_WLSTM"];

@@ -30,6 +30,12 @@ pub fn export_neuraltalk(checkpoint: &Checkpoint, path: &Path) -> Result<(), Che
     if let Some(problem) = checkpoint.inconsistency() {
         return Err(inconsistent(problem));
     }
+    if let DecoderConfig::Attention(_) = &checkpoint.decoder {
+        return Err(CheckpointError::NotForNeuralTalk {
+            path: path.into(),
+            problem: "it has no decoder with attention".into(),
+        });
+    }
     if let DecoderConfig::Lstm(config) = &checkpoint.decoder
         && config.embedding != config.hidden
     {
@@ -95,6 +101,7 @@ fn params(checkpoint: &Checkpoint) -> Map<String, Json> {
             set("rnn_relu_encoders", json!(u8::from(config.relu_encoders)));
             set("rnn_feed_once", json!(u8::from(config.feed_once)));
         }
+        DecoderConfig::Attention(_) => unreachable!("refused before anything is written"),
     }
     params
 }
@@ -158,5 +165,6 @@ fn write_model(pickle: &mut PickleWriter<'_>, checkpoint: &Checkpoint) -> io::Re
             matrix("Wd", h, v, &["output.weight"])?;
             matrix("bd", 1, v, &["output.bias"])
         }
+        DecoderConfig::Attention(_) => unreachable!("refused before anything is written"),
     }
 }

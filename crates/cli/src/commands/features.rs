@@ -65,6 +65,12 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
             .hint("name it .mat, .npy or .safetensors")
     })?;
     let inputs = listed(args)?;
+    if args.regions && form == WrittenForm::Mat {
+        let message = format!("`{}` holds one vector a picture", args.out.display());
+        return Err(Failure::usage(message)
+            .hint("regions go to .npy or .safetensors")
+            .into());
+    }
     pictures::at_least_one(&inputs, &[args.pictures.display().to_string()])?;
     let device = args.device.open()?;
     let encoder = PictureEncoder::load(&args.encoder, &device)?;
@@ -101,7 +107,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
         bar.set_position(partial.rows as u64);
     }
     bar.finish_and_clear();
-    let width = partial.finish(&args.out, form)?;
+    let width = partial.finish(&args.out, form, encoder.dimension(args.regions))?;
     pictures::report_failures(&failures, args.failures.as_deref())?;
     writeln!(
         out,
@@ -247,8 +253,8 @@ impl Partial {
             .map_err(cannot("write", &self.path))
     }
 
-    /// Turns the rows into the file that was asked for; returns their width.
-    fn finish(mut self, out: &Path, form: WrittenForm) -> anyhow::Result<usize> {
+    /// Turns the rows, of vectors of `dimension`, into the file that was asked for; returns their width.
+    fn finish(mut self, out: &Path, form: WrittenForm, dimension: usize) -> anyhow::Result<usize> {
         let Some(width) = self.width else {
             let _ = fs::remove_file(&self.path);
             let _ = fs::remove_file(&self.description);
@@ -260,7 +266,7 @@ impl Partial {
         let mut rows = io::BufReader::new(&self.file);
         checkpoint::replace(&mut checkpoint::LocalDisk, out, |out| {
             let mut out = BufWriter::new(out);
-            form.begin(&mut out, self.rows, width)?;
+            form.begin(&mut out, self.rows, [width / dimension, dimension])?;
             let count = 4 * self.rows as u64 * width as u64;
             io::copy(&mut rows.by_ref().take(count), &mut out)?;
             form.end(&mut out, self.rows, width)?;

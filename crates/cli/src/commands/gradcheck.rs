@@ -11,7 +11,9 @@
 
 use std::io::Write;
 
-use models::{Decoder, DecoderConfig, LstmConfig, RnnConfig, Sentences};
+use models::{
+    AttentionConfig, Decoder, DecoderConfig, LstmConfig, Objective, RnnConfig, Sentences,
+};
 use nn::gradcheck::Disagreement;
 use nn::{Dropout, Parameters};
 use serde::Serialize;
@@ -51,6 +53,8 @@ const FEATURE: usize = 7;
 const EMBEDDING: usize = 5;
 const HIDDEN: usize = 6;
 const VOCABULARY: usize = 9;
+/// R of the decoder with attention.
+const REGIONS: usize = 3;
 
 /// A decoder and what is dropped in it.
 struct Variant {
@@ -99,6 +103,20 @@ fn variants() -> Vec<Variant> {
                 drop,
             });
         }
+    }
+    for drop in drops {
+        all.push(Variant {
+            name: format!("attention{}", dropped(drop)),
+            config: DecoderConfig::Attention(AttentionConfig {
+                feature: FEATURE,
+                projection: 8,
+                embedding: EMBEDDING,
+                hidden: HIDDEN,
+                attention: 4,
+                vocabulary: VOCABULARY,
+            }),
+            drop,
+        });
     }
     all
 }
@@ -230,8 +248,15 @@ fn check(variant: &Variant, args: &Args, device: &Device) -> Vec<Disagreement> {
         Some(uniform(&shapes[at].1, WEIGHT_LIMIT, at as u64))
     })
     .expect("shapes are the configuration's own");
+    let features = match variant.config.reads_regions() {
+        true => uniform(&[3, REGIONS, FEATURE], 1.0, 1000),
+        false => uniform(&[3, FEATURE], 1.0, 1000),
+    };
+    let objective = Objective {
+        weights: None,
+        smoothing: 0.0,
+    };
     let batch = Sentences {
-        features: uniform(&[3, FEATURE], 1.0, 1000),
         image_of: &IMAGE_OF,
         live: &LIVE,
         inputs: &INPUTS,
@@ -246,7 +271,7 @@ fn check(variant: &Variant, args: &Args, device: &Device) -> Vec<Disagreement> {
             decoder,
         },
     };
-    let found = decoder.loss(&batch, &dropout, true);
+    let found = decoder.loss(&features, &batch, objective, &dropout, true);
     // Less the loss where we stand, word by word: a constant that changes no difference, but the
     // rounding of a small sum is small.
     let loss = |parameters: &Parameters<f64>| {
@@ -254,7 +279,9 @@ fn check(variant: &Variant, args: &Args, device: &Device) -> Vec<Disagreement> {
             Some(parameters.value(name).clone())
         })
         .expect("the same parameters");
-        let words = moved.loss(&batch, &dropout, false).words;
+        let words = moved
+            .loss(&features, &batch, objective, &dropout, false)
+            .words;
         words
             .iter()
             .zip(&found.words)
@@ -290,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn sixteen_variants_pass_and_an_impossible_tolerance_fails() {
+    fn twenty_variants_pass_and_an_impossible_tolerance_fails() {
         let mut args = Args {
             tolerance: 1e-6,
             per_parameter: 5,
@@ -300,7 +327,7 @@ mod tests {
         let mut out = Vec::new();
         assert_eq!(run(&args, &mut out).unwrap(), Exit::Done);
         let text = String::from_utf8(out).unwrap();
-        assert!(text.contains("16 variants, 136 parameters"), "{text}");
+        assert!(text.contains("20 variants, 196 parameters"), "{text}");
         assert!(text.contains("all gradients are right"), "{text}");
         args.tolerance = 1e-30;
         let mut out = Vec::new();

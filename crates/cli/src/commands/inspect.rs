@@ -65,6 +65,10 @@ pub(crate) fn generator(config: &DecoderConfig) -> String {
             u8::from(c.relu_encoders),
             u8::from(c.feed_once)
         ),
+        DecoderConfig::Attention(c) => format!(
+            "attention (D {}, P {}, E {}, H {}, A {}, V {})",
+            c.feature, c.projection, c.embedding, c.hidden, c.attention, c.vocabulary
+        ),
     }
 }
 

@@ -68,7 +68,7 @@ pub(crate) struct Flags {
     restval_as_train: bool,
 
     /// Sentence decoder
-    #[arg(long, value_parser = PossibleValuesParser::new(["lstm", "rnn"]), help_heading = SIZES)]
+    #[arg(long, value_parser = PossibleValuesParser::new(["lstm", "rnn", "attention"]), help_heading = SIZES)]
     #[serde(skip_serializing_if = "Option::is_none")]
     generator: Option<String>,
 
@@ -86,6 +86,11 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "N", help_heading = SIZES)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hidden_size: Option<u32>,
+
+    /// attention: width in which states are compared with regions
+    #[arg(long, value_name = "N", help_heading = SIZES)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attention_size: Option<u32>,
 
     /// lstm: 1 for h = o tanh(c), 0 for h = o c
     #[arg(long, value_name = "0|1", visible_alias = "tanhC-version", help_heading = SIZES)]
@@ -196,6 +201,11 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "X", help_heading = LEARNING)]
     #[serde(skip_serializing_if = "Option::is_none")]
     grad_clip_norm: Option<f64>,
+
+    /// Probability that the loss spreads over all words
+    #[arg(long, value_name = "X", help_heading = LEARNING)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label_smoothing: Option<f64>,
 
     /// Dropout of the decoder's inputs
     #[arg(long, value_name = "P", help_heading = LEARNING)]

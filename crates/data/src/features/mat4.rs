@@ -129,6 +129,7 @@ pub(super) fn read(mut file: File, path: &Path) -> Result<Matrix, DataError> {
             let count = numbers as usize; // fits: the file is at least as long
             return Ok(Matrix {
                 dimension: rows as usize,
+                regions: 1,
                 storage: Storage::Owned(stream.numbers(
                     kind.number,
                     kind.big_endian,

@@ -173,6 +173,7 @@ fn variable(
     };
     Ok(Variable::Feats(Matrix {
         dimension,
+        regions: 1,
         storage: Storage::Owned(rows),
     }))
 }

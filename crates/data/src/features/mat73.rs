@@ -104,6 +104,7 @@ fn matrix(feats: &Dataset, limit: u64, source: Source) -> Result<Matrix, DataErr
     }
     Ok(Matrix {
         dimension: dimension as usize,
+        regions: 1,
         storage: Storage::Owned(rows),
     })
 }

@@ -1,4 +1,4 @@
-//! NumPy's `.npy`: one matrix (N, D), one row per picture.
+//! NumPy's `.npy`: one matrix (N, D), one row per picture, or (N, R, D), R regions a picture.
 //!
 //! A magic, a version, the length of the header, and the header: a Python dict with `descr` (byte order and type),
 //! `fortran_order` and `shape`. The numbers follow. Little-endian f4 in C order is memory-mapped; the rest is converted.
@@ -50,18 +50,31 @@ pub(super) fn read(mut file: File, path: &Path) -> Result<Matrix, DataError> {
             format!("type {found}"),
         )
     })?;
-    let &[count, dimension] = header.shape.as_slice() else {
-        let sizes: Vec<i64> = header.shape.iter().map(|&n| n as i64).collect();
-        return Err(stream.unsupported("a matrix (N, D)", super::shape(&sizes)));
+    let (count, regions, dimension) = match header.shape[..] {
+        [count, dimension] => (count, 1, dimension),
+        [count, regions, dimension] if !header.fortran_order => (count, regions, dimension),
+        _ => {
+            let sizes: Vec<i64> = header.shape.iter().map(|&n| n as i64).collect();
+            let expected = "a matrix (N, D), or regions (N, R, D) in C order";
+            return Err(stream.unsupported(expected, super::shape(&sizes)));
+        }
     };
-    let numbers = count.checked_mul(dimension);
+    let numbers = count
+        .checked_mul(regions)
+        .and_then(|n| n.checked_mul(dimension));
     let bytes = numbers.and_then(|n| n.checked_mul(number.size() as u64));
     let available = length - offset.min(length);
     let (Some(numbers), true) = (numbers, bytes.is_some_and(|bytes| bytes <= available)) else {
-        let expected = format!("{count} x {dimension} numbers of {} bytes", number.size());
+        let sizes = match regions {
+            1 => format!("{count} x {dimension}"),
+            _ => format!("{count} x {regions} x {dimension}"),
+        };
+        let expected = format!("{sizes} numbers of {} bytes", number.size());
         return Err(stream.malformed(expected, format!("{available} bytes")));
     };
-    let (numbers, dimension) = (numbers as usize, dimension as usize); // fit: the file is as long
+    // They fit: the file is as long, or there are none and no row is ever read.
+    let (numbers, dimension) = (numbers as usize, dimension as usize);
+    let regions = regions as usize;
     let plain = number == Number::F32 && !big_endian && !header.fortran_order;
     if plain
         && 0 < numbers
@@ -69,6 +82,7 @@ pub(super) fn read(mut file: File, path: &Path) -> Result<Matrix, DataError> {
     {
         return Ok(Matrix {
             dimension,
+            regions,
             storage: Storage::Mapped(rows),
         });
     }
@@ -80,6 +94,7 @@ pub(super) fn read(mut file: File, path: &Path) -> Result<Matrix, DataError> {
     };
     Ok(Matrix {
         dimension,
+        regions,
         storage: Storage::Owned(rows),
     })
 }

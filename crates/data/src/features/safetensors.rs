@@ -1,4 +1,4 @@
-//! `.safetensors`: the tensor `feats`, or the only tensor, of shape (N, D), one row per picture.
+//! `.safetensors`: the tensor `feats`, or the only tensor, of shape (N, D), one row per picture, or (N, R, D), R regions.
 //!
 //! F32 is memory-mapped; F16, BF16 and F64 are converted. The header is read by the crate `safetensors`.
 //!
@@ -44,9 +44,14 @@ pub(super) fn read(path: &Path) -> Result<Matrix, DataError> {
     };
     let tensor = tensors.tensor(name).map_err(header)?;
     let at = || Position::Part(name.to_owned());
-    let &[_, dimension] = tensor.shape() else {
-        let sizes: Vec<i64> = tensor.shape().iter().map(|&n| n as i64).collect();
-        return Err(source.unsupported(at(), "a matrix (N, D)", super::shape(&sizes)));
+    let (regions, dimension) = match *tensor.shape() {
+        [_, dimension] => (1, dimension),
+        [_, regions, dimension] => (regions, dimension),
+        _ => {
+            let sizes: Vec<i64> = tensor.shape().iter().map(|&n| n as i64).collect();
+            let expected = "a matrix (N, D) or regions (N, R, D)";
+            return Err(source.unsupported(at(), expected, super::shape(&sizes)));
+        }
     };
     let number = match tensor.dtype() {
         Dtype::F32 => Number::F32,
@@ -66,6 +71,7 @@ pub(super) fn read(path: &Path) -> Result<Matrix, DataError> {
             Ok(rows) => {
                 return Ok(Matrix {
                     dimension,
+                    regions,
                     storage: Storage::Mapped(rows),
                 });
             }
@@ -78,6 +84,7 @@ pub(super) fn read(path: &Path) -> Result<Matrix, DataError> {
     number.append(data, false, &mut rows);
     Ok(Matrix {
         dimension,
+        regions,
         storage: Storage::Owned(rows),
     })
 }

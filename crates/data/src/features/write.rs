@@ -1,4 +1,4 @@
-//! Writing feature files: a header, then N rows of D numbers, the same bytes in every form.
+//! Writing feature files: a header, then N rows of D numbers (or of R regions of D), the same bytes in every form.
 //!
 //! MATLAB keeps columns together, and `feats` is (D, N): its columns are our rows. Here: the headers of `.mat`
 //! (level 5, uncompressed, what NeuralTalk's scripts read), `.npy` and `.safetensors`. Not here: readers (one file each
@@ -31,18 +31,33 @@ impl WrittenForm {
         }
     }
 
-    /// Writes what stands before the numbers: `count` rows of `dimension`, row-major f32, must follow, then
-    /// [`end`](Self::end).
+    /// Writes what stands before the numbers: `count` rows of R regions of D numbers (R = 1 for one vector), row-major f32, must follow,
+    /// then [`end`](Self::end).
     ///
     /// # Errors
     /// What `out` reports; `InvalidInput` for a matrix that the form can't hold (4 GiB in a MAT file).
-    pub fn begin(self, out: &mut dyn Write, count: usize, dimension: usize) -> io::Result<()> {
-        let bytes = 4 * count as u64 * dimension as u64;
+    pub fn begin(
+        self,
+        out: &mut dyn Write,
+        count: usize,
+        [regions, dimension]: [usize; 2],
+    ) -> io::Result<()> {
+        let bytes = 4 * count as u64 * regions as u64 * dimension as u64;
+        let sizes = |between: &str| match regions {
+            1 => format!("{count}{between}{dimension}"),
+            _ => format!("{count}{between}{regions}{between}{dimension}"),
+        };
         match self {
+            Self::Mat if regions != 1 => {
+                let problem =
+                    "a MAT file here holds one vector a picture: write .npy or .safetensors";
+                Err(io::Error::new(io::ErrorKind::InvalidInput, problem))
+            }
             Self::Mat => begin_mat(out, count, dimension, bytes),
             Self::Npy => {
                 let header = format!(
-                    "{{'descr': '<f4', 'fortran_order': False, 'shape': ({count}, {dimension}), }}"
+                    "{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}",
+                    sizes(", ")
                 );
                 // Magic, version, length and header end at a multiple of 64 bytes with a newline.
                 let padded = (10 + header.len() + 1).next_multiple_of(64) - 10;
@@ -52,7 +67,8 @@ impl WrittenForm {
             }
             Self::Safetensors => {
                 let header = format!(
-                    "{{\"feats\":{{\"dtype\":\"F32\",\"shape\":[{count},{dimension}],\"data_offsets\":[0,{bytes}]}}}}"
+                    "{{\"feats\":{{\"dtype\":\"F32\",\"shape\":[{}],\"data_offsets\":[0,{bytes}]}}}}",
+                    sizes(",")
                 );
                 let padded = header.len().next_multiple_of(8);
                 out.write_all(&(padded as u64).to_le_bytes())?;
@@ -65,10 +81,10 @@ impl WrittenForm {
     ///
     /// # Errors
     /// What `out` reports.
-    pub fn end(self, out: &mut dyn Write, count: usize, dimension: usize) -> io::Result<()> {
+    pub fn end(self, out: &mut dyn Write, count: usize, width: usize) -> io::Result<()> {
         match self {
             // An element of a MAT file ends at a multiple of eight bytes.
-            Self::Mat if (count * dimension) % 2 == 1 => out.write_all(&[0; 4]),
+            Self::Mat if (count * width) % 2 == 1 => out.write_all(&[0; 4]),
             _ => Ok(()),
         }
     }
@@ -119,7 +135,7 @@ mod tests {
                 let path = folder.path().join(name);
                 let form = WrittenForm::of(&path).unwrap();
                 let mut bytes = Vec::new();
-                form.begin(&mut bytes, count, dimension).unwrap();
+                form.begin(&mut bytes, count, [1, dimension]).unwrap();
                 rows.iter().for_each(|x| bytes.extend(x.to_le_bytes()));
                 form.end(&mut bytes, count, dimension).unwrap();
                 std::fs::write(&path, bytes).unwrap();
@@ -137,10 +153,31 @@ mod tests {
     }
 
     #[test]
+    fn regions_read_back_with_their_shape() {
+        let folder = tempfile::tempdir().unwrap();
+        let rows: Vec<f32> = (0..2 * 3 * 5).map(|i| i as f32).collect();
+        for name in ["a.npy", "a.safetensors"] {
+            let path = folder.path().join(name);
+            let mut bytes = Vec::new();
+            let form = WrittenForm::of(&path).unwrap();
+            form.begin(&mut bytes, 2, [3, 5]).unwrap();
+            rows.iter().for_each(|x| bytes.extend(x.to_le_bytes()));
+            std::fs::write(&path, bytes).unwrap();
+            let read = Features::open(&path).unwrap();
+            assert_eq!((read.len(), read.regions(), read.dimension()), (2, 3, 5));
+            assert_eq!(read.row(1).unwrap(), &rows[15..], "{name}");
+        }
+        let error = WrittenForm::Mat
+            .begin(&mut Vec::new(), 2, [3, 5])
+            .unwrap_err();
+        assert!(error.to_string().contains(".npy"), "{error}");
+    }
+
+    #[test]
     fn a_mat_file_over_4_gib_is_refused_before_it_is_written() {
         let mut bytes = Vec::new();
         let error = WrittenForm::Mat
-            .begin(&mut bytes, 1 << 20, 1 << 12)
+            .begin(&mut bytes, 1 << 20, [1, 1 << 12])
             .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         assert!(bytes.is_empty());

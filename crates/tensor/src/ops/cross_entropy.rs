@@ -7,7 +7,8 @@
 //! is the weighted sum of the words' losses; the backward pass hands them out.
 //!
 //! The loss of a word is -ln(1e-20 + p), as in NeuralTalk (`generic_batch_generator.py`); its
-//! gradient is that of -ln p, as there. With weights it serves as REINFORCE's loss too.
+//! gradient is that of -ln p, as there. With weights it serves as REINFORCE's loss too; with label smoothing ε the loss to
+//! minimise is (1 - ε) times that plus ε times the mean of -ln p over all words (Szegedy et al. 2016, section 7).
 
 use rayon::prelude::*;
 
@@ -24,16 +25,26 @@ pub type WordLosses = Vec<f64>;
 /// the weights' gradient more often, more rows leave the cache.
 const BLOCK: usize = 416;
 
-/// h (N, H), W (H, V), b (V), one target and one weight a row → Σ weight · loss, shape [1], and
-/// the losses themselves.
+/// What the rows should say.
+#[derive(Debug, Clone, Copy)]
+pub struct Targets<'a, T> {
+    /// (N) words.
+    pub words: &'a [u32],
+    /// (N) how much each row counts; may be negative.
+    pub weights: &'a [T],
+    /// ε, probability spread over all words; 0 to 1.
+    pub smoothing: f64,
+}
+
+/// h (N, H), W (H, V), b (V), one target and one weight a row → Σ weight · smoothed loss, shape [1], and
+/// the losses of the words themselves, without weight and smoothing.
 ///
 /// # Panics
 /// If the shapes don't fit or a target is outside the vocabulary.
 pub fn output_cross_entropy<T: Element>(
     tape: &mut Tape<T>,
     (h, w, b): (Var, Var, Var),
-    targets: &[u32],
-    weights: &[T],
+    targets: Targets<'_, T>,
 ) -> (Var, WordLosses) {
     let device = tape.device().clone();
     let [hidden, weight, bias] = [h, w, b].map(|v| tape.value(v).clone());
@@ -44,11 +55,11 @@ pub fn output_cross_entropy<T: Element>(
         device: device.clone(),
     };
     let wanted = tape.wanted(&[h, w, b]);
-    let (losses, gradients) = device.install(|| layer.run(targets, weights, wanted));
+    let (losses, gradients) = device.install(|| layer.run(targets, wanted));
     let total: f64 = losses
         .iter()
-        .zip(weights)
-        .map(|(loss, weight)| loss * weight.to_f64())
+        .zip(targets.weights)
+        .map(|(loss, weight)| loss.smoothed * weight.to_f64())
         .sum();
     let value = Tensor::new(&device, &[1], vec![T::of(total)]);
     let loss = tape.push(value, &[h, w, b], move |upstream, sums| {
@@ -60,7 +71,16 @@ pub fn output_cross_entropy<T: Element>(
             sums.add(var, gradient);
         }
     });
-    (loss, losses)
+    (loss, losses.into_iter().map(|loss| loss.word).collect())
+}
+
+/// Of one row.
+#[derive(Debug, Clone, Copy, Default)]
+struct Loss {
+    /// -ln(1e-20 + p).
+    word: f64,
+    /// What is minimised.
+    smoothed: f64,
 }
 
 struct OutputLayer<T: Element> {
@@ -72,21 +92,26 @@ struct OutputLayer<T: Element> {
 
 impl<T: Element> OutputLayer<T> {
     /// Losses, and the gradients of hidden rows, weight and bias (empty if not wanted).
-    fn run(&self, targets: &[u32], weights: &[T], wanted: bool) -> (WordLosses, Vec<Tensor<T>>) {
+    fn run(&self, targets: Targets<'_, T>, wanted: bool) -> (Vec<Loss>, Vec<Tensor<T>>) {
+        let Targets {
+            words,
+            weights,
+            smoothing,
+        } = targets;
         let (rows, h) = self.hidden.rows_cols();
         let v = self.weight.rows_cols().1;
         assert_eq!(self.weight.shape(), [h, v], "output weights");
         assert_eq!(self.bias.shape(), [v], "output bias");
         assert!(
-            targets.len() == rows && weights.len() == rows,
+            words.len() == rows && weights.len() == rows,
             "one target and weight a row"
         );
         assert!(
-            targets.iter().all(|&t| (t as usize) < v),
+            words.iter().all(|&t| (t as usize) < v),
             "a target outside the vocabulary of {v}"
         );
         let device = &self.device;
-        let mut losses = vec![0.0; rows];
+        let mut losses = vec![Loss::default(); rows];
         let mut logits = device.buffer(BLOCK.min(rows) * v);
         let mut dh = device.buffer(if wanted { rows * h } else { 0 });
         let mut dw = device.buffer(if wanted { h * v } else { 0 });
@@ -103,10 +128,10 @@ impl<T: Element> OutputLayer<T> {
             logits
                 .par_chunks_exact_mut(v)
                 .zip(&mut losses[from..to])
-                .zip(&targets[from..to])
+                .zip(&words[from..to])
                 .zip(&weights[from..to])
                 .for_each(|(((row, loss), &target), &weight)| {
-                    *loss = self.row(row, target as usize, weight, wanted);
+                    *loss = self.row(row, target as usize, weight, smoothing, wanted);
                 });
             if wanted {
                 let d_logits = Matrix::new(logits, n, v);
@@ -136,25 +161,35 @@ impl<T: Element> OutputLayer<T> {
     }
 
     /// One row of logits (without bias) to its loss; the row becomes its gradient if wanted.
-    fn row(&self, row: &mut [T], target: usize, weight: T, wanted: bool) -> f64 {
+    fn row(&self, row: &mut [T], target: usize, weight: T, smoothing: f64, wanted: bool) -> Loss {
         let bias = self.bias.data();
         vectorized(
             #[inline(always)]
             || row.iter_mut().zip(bias).for_each(|(x, &b)| *x += b),
         );
         let shifted = row[target];
-        let log_p = if wanted {
+        let mean = match smoothing > 0.0 {
+            true => row.iter().map(|x| x.to_f64()).sum::<f64>() / row.len() as f64,
+            false => 0.0,
+        };
+        let log_sum = if wanted {
             let (top, total) = exponentials(row);
             let factor = weight / total;
+            let spread = weight * T::of(smoothing / row.len() as f64);
             vectorized(
                 #[inline(always)]
-                || row.iter_mut().for_each(|x| *x *= factor),
+                || row.iter_mut().for_each(|x| *x = *x * factor - spread),
             );
-            row[target] -= weight;
-            shifted - top - total.logarithm()
+            row[target] -= weight * T::of(1.0 - smoothing);
+            top + total.logarithm()
         } else {
-            shifted - log_sum_exp(row)
+            log_sum_exp(row)
         };
-        -(1e-20 + log_p.to_f64().exp()).ln()
+        let word = -(1e-20 + (shifted - log_sum).to_f64().exp()).ln();
+        let smoothed = match smoothing > 0.0 {
+            true => (1.0 - smoothing) * word + smoothing * (log_sum.to_f64() - mean),
+            false => word,
+        };
+        Loss { word, smoothed }
     }
 }

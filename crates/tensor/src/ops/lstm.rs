@@ -226,14 +226,17 @@ impl<T: Element> Saved<T> {
                 let before = self.starts[t - 1] * h;
                 &self.cells.data()[before..before + n * h]
             });
-            self.step_backward(
-                &self.gates.data()[step.clone()],
-                &self.cells.data()[states.clone()],
-                past,
-                &d_hidden.data()[states],
-                &d_past_hidden[..n * h],
+            gates_backward(
+                h,
+                (
+                    &self.gates.data()[step.clone()],
+                    &self.cells.data()[states.clone()],
+                    past,
+                ),
+                (&d_hidden.data()[states], &d_past_hidden[..n * h]),
                 &mut d_past_cells[..n * h],
                 &mut d_gates[step.clone()],
+                self.tanh_c,
             );
             if t > 0 {
                 let d_gates = Matrix::new(&d_gates[step], n, h4);
@@ -250,45 +253,44 @@ impl<T: Element> Saved<T> {
         device.recycle(d_past_cells);
         Tensor::new(device, &[rows, h4], d_gates)
     }
+}
 
-    #[allow(clippy::too_many_arguments)]
-    fn step_backward(
-        &self,
-        gates: &[T],
-        cells: &[T],
-        past: Option<&[T]>,
-        d_hidden: &[T],
-        d_past_hidden: &[T],
-        d_cells: &mut [T],
-        d_gates: &mut [T],
-    ) {
-        use rayon::prelude::*;
-        let h = self.hidden.rows_cols().1;
-        let rows = rows_per_piece(4 * h);
-        d_gates
-            .par_chunks_mut(rows * 4 * h)
-            .zip(d_cells.par_chunks_mut(rows * h))
-            .enumerate()
-            .for_each(|(piece, (d_gates, d_cells))| {
-                for (r, (d_gates, d_cells)) in d_gates
-                    .chunks_exact_mut(4 * h)
-                    .zip(d_cells.chunks_exact_mut(h))
-                    .enumerate()
-                {
-                    let row = piece * rows + r;
-                    let at = row * h..(row + 1) * h;
-                    row_backward(
-                        &gates[row * 4 * h..(row + 1) * 4 * h],
-                        &cells[at.clone()],
-                        past.map(|p| &p[at.clone()]),
-                        (&d_hidden[at.clone()], &d_past_hidden[at]),
-                        d_cells,
-                        d_gates,
-                        self.tanh_c,
-                    );
-                }
-            });
-    }
+/// The backward pass of [`lstm_gates`] for one step of n rows of H cells: `d_gates` (n, 4H) is written, `d_cells` (n, H) comes
+/// in as the gradient from the next step and goes out as that for the step before. The gradient of a hidden row is the sum
+/// of the two given, from above and from the next step.
+pub(super) fn gates_backward<T: Element>(
+    h: usize,
+    (gates, cells, past): (&[T], &[T], Option<&[T]>),
+    (d_above, d_next): (&[T], &[T]),
+    d_cells: &mut [T],
+    d_gates: &mut [T],
+    tanh_c: bool,
+) {
+    use rayon::prelude::*;
+    let rows = rows_per_piece(4 * h);
+    d_gates
+        .par_chunks_mut(rows * 4 * h)
+        .zip(d_cells.par_chunks_mut(rows * h))
+        .enumerate()
+        .for_each(|(piece, (d_gates, d_cells))| {
+            for (r, (d_gates, d_cells)) in d_gates
+                .chunks_exact_mut(4 * h)
+                .zip(d_cells.chunks_exact_mut(h))
+                .enumerate()
+            {
+                let row = piece * rows + r;
+                let at = row * h..(row + 1) * h;
+                row_backward(
+                    &gates[row * 4 * h..(row + 1) * 4 * h],
+                    &cells[at.clone()],
+                    past.map(|p| &p[at.clone()]),
+                    (&d_above[at.clone()], &d_next[at]),
+                    d_cells,
+                    d_gates,
+                    tanh_c,
+                );
+            }
+        });
 }
 
 /// `d_cells` comes in as the gradient from the next step and goes out as that for the step before.

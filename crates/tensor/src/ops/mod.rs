@@ -1,10 +1,11 @@
 //! Operations on the tape, forward and backward.
 //!
-//! The large ones, which a captioner spends its time in: [`lstm`], [`rnn`],
+//! The large ones, which a captioner spends its time in: [`lstm`], [`rnn`], [`top_down`],
 //! [`output_cross_entropy`], [`linear`], [`gather`], [`dropout`], and of the encoders [`conv2d`],
 //! [`depthwise_conv2d`] and [`batch_norm`]. The small ones exist so that
 //! each large one has a plain composed version to be tested against.
 
+mod attention;
 mod batch_norm;
 mod conv;
 mod cross_entropy;
@@ -18,12 +19,14 @@ mod rnn;
 mod rows;
 mod softmax;
 mod sums;
+mod top_down;
 pub(crate) mod unfold;
 pub(crate) mod window;
 
+pub use attention::{Regions, attend};
 pub use batch_norm::{Statistics, batch_norm};
 pub use conv::conv2d;
-pub use cross_entropy::{WordLosses, output_cross_entropy};
+pub use cross_entropy::{Targets, WordLosses, output_cross_entropy};
 pub use depthwise::depthwise_conv2d;
 pub use dropout::{Mask, dropout};
 pub(crate) use elementwise::add_assign;
@@ -34,6 +37,7 @@ pub use pool::{average_pool, global_average_pool, max_pool};
 pub use rnn::{RnnInputs, rnn};
 pub use rows::{concat_rows, gather, slice_cols, slice_rows};
 pub use softmax::{log_probabilities, log_softmax, pick};
+pub use top_down::{TopDownInputs, top_down};
 pub use window::{Padding, window_outputs};
 
 /// Start of each time step's rows in a packed, time-major matrix, and the total at the end.

@@ -26,6 +26,7 @@ impl Options {
             ("image-encoding-size", self.image_encoding_size),
             ("word-encoding-size", self.word_encoding_size),
             ("hidden-size", self.hidden_size),
+            ("attention-size", self.attention_size),
             ("batch-size", self.batch_size),
             ("eval-batch-size", self.eval_batch_size),
             ("pictures-per-batch", self.pictures_per_batch),
@@ -61,6 +62,7 @@ impl Options {
 
     fn validate_rates(&self) -> Result<(), TrainError> {
         for (name, value) in [
+            ("label-smoothing", self.label_smoothing),
             ("drop-prob-encoder", self.drop_prob_encoder),
             ("drop-prob-decoder", self.drop_prob_decoder),
             ("momentum", self.momentum),
