@@ -72,6 +72,13 @@ impl DecoderConfig {
         }
     }
 
+    /// Whether the decoder reads all regions of a picture rather than one vector.
+    pub fn reads_regions(&self) -> bool {
+        match self {
+            Self::Lstm(_) | Self::Rnn(_) => false,
+        }
+    }
+
     /// Name and shape of every parameter, in the order in which they are stored and updated.
     pub fn parameters(&self) -> Vec<(&'static str, Vec<usize>)> {
         match self {
