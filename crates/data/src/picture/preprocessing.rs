@@ -105,11 +105,9 @@ impl Preprocessing {
                 "crops from {shorter} pixels, at most {MAX_SIDE} are possible"
             ));
         }
-        let numbers = || self.mean.iter().chain(&self.scale);
-        match numbers().find(|x| !x.is_finite()) {
-            None => None,
-            Some(x) => Some(format!("has the mean or scale {x}")),
-        }
+        let mut numbers = self.mean.iter().chain(&self.scale);
+        let odd = numbers.find(|x| !x.is_finite())?;
+        Some(format!("has the mean or scale {odd}"))
     }
 
     /// The encoder's input: planes (3, S, S), row by row, `(x - mean) * scale`.
