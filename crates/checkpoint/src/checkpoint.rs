@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 use models::DecoderConfig;
 use serde::{Deserialize, Serialize};
 
+use crate::EncoderPart;
+
 /// An array with a name: row-major, f32.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedArray {
@@ -63,6 +65,8 @@ pub struct Checkpoint {
     pub scores: BTreeMap<String, f64>,
     /// The decoder's parameters, in the order of [`DecoderConfig::parameters`].
     pub weights: Vec<NamedArray>,
+    /// The encoder that makes those features of pictures, where the file holds it.
+    pub encoder: Option<EncoderPart>,
     /// Present where training can be resumed from this file.
     pub training: Option<TrainingState>,
 }
@@ -105,7 +109,17 @@ impl Checkpoint {
                 ));
             }
         }
-        self.description_inconsistency()
+        if let Some(problem) = self.description_inconsistency() {
+            return Some(problem);
+        }
+        let encoder = self.encoder.as_ref()?;
+        let network = encoder.about.config.network();
+        if let Err(error) = network.check(&encoder.state) {
+            return Some(format!("the encoder's {error}"));
+        }
+        // A classifier, which a file of weights may have besides: nobody would read it here.
+        let (arrays, needed) = (encoder.state.iter().count(), network.state_shapes().len());
+        (arrays != needed).then(|| format!("{arrays} arrays of an encoder that has {needed}"))
     }
 
     /// As [`Self::inconsistency`], for everything but the arrays.
@@ -132,6 +146,23 @@ impl Checkpoint {
                 self.features.dimension,
                 self.decoder.feature()
             ));
+        }
+        if let Some(encoder) = &self.encoder {
+            let about = &encoder.about;
+            if let Some(problem) = about.problem() {
+                return Some(format!("the encoder {problem}"));
+            }
+            let widths = about.widths().expect("`problem` computed them");
+            let (what, width) = match self.decoder.reads_regions() {
+                true => ("regions", widths.region),
+                false => ("vectors", widths.pooled),
+            };
+            if width != self.decoder.feature() {
+                return Some(format!(
+                    "the encoder makes {what} of {width} numbers, the decoder expects {}",
+                    self.decoder.feature()
+                ));
+            }
         }
         if !self.epoch.is_finite() || self.epoch < 0.0 {
             return Some(format!("epoch {}", self.epoch));

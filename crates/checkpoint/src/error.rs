@@ -98,7 +98,7 @@ pub enum CheckpointError {
         expected: Vec<usize>,
     },
     /// A tensor that the decoder has no use for.
-    #[error("`{}`: tensor `{tensor}` {found:?} is not a parameter of the model (it has {})", path.display(), expected.join(", "))]
+    #[error("`{}`: tensor `{tensor}` {found:?} is not a parameter of the model (it has {})", path.display(), shortened(expected))]
     TensorUnexpected {
         /// The file.
         path: PathBuf,
@@ -122,7 +122,7 @@ pub enum CheckpointError {
         found: Vec<usize>,
     },
     /// A tensor of another number type.
-    #[error("`{}`: tensor `{tensor}` is stored as {found}, expected F32 (or F64)", path.display())]
+    #[error("`{}`: tensor `{tensor}` is stored as {found}, expected F32 (or F16, BF16, F64)", path.display())]
     TensorType {
         /// The file.
         path: PathBuf,
@@ -249,6 +249,16 @@ impl CheckpointError {
             Self::TensorType { .. } => "convert the tensor to float32",
         };
         Some(text.into())
+    }
+}
+
+/// The first names of a long list.
+fn shortened(names: &[String]) -> String {
+    const SHOWN: usize = 12;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len().checked_sub(SHOWN) {
+        None | Some(0) => shown,
+        Some(more) => format!("{shown} and {more} more"),
     }
 }
 

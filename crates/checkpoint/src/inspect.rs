@@ -8,7 +8,7 @@ use models::DecoderConfig;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{Checkpoint, FeaturesInfo, NamedArray};
+use crate::{Checkpoint, EncoderAbout, FeaturesInfo, NamedArray};
 
 /// How many words of the vocabulary are shown.
 const FIRST_WORDS: usize = 10;
@@ -36,12 +36,25 @@ pub struct Description {
     pub parameter_count: usize,
     /// One entry for each weight.
     pub parameters: Vec<ArrayDescription>,
+    /// The encoder inside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<EncoderDescription>,
     /// Training parameters.
     pub params: Map<String, Value>,
     /// Whether training can be resumed from it.
     pub resumable: bool,
     /// One entry for each of the optimizer's arrays.
     pub optimizer: Vec<ArrayDescription>,
+}
+
+/// The encoder of a checkpoint that can caption photographs by itself.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EncoderDescription {
+    /// Family, and how pictures are prepared.
+    #[serde(flatten)]
+    pub about: EncoderAbout,
+    /// Numbers in all its arrays together, statistics included.
+    pub number_count: usize,
 }
 
 /// Shape and statistics of one array; the statistics are over its finite values.
@@ -77,6 +90,10 @@ pub fn inspect(checkpoint: &Checkpoint) -> Description {
         scores: checkpoint.scores.clone(),
         parameter_count: checkpoint.weights.iter().map(|w| w.data.len()).sum(),
         parameters: checkpoint.weights.iter().map(describe).collect(),
+        encoder: checkpoint.encoder.as_ref().map(|part| EncoderDescription {
+            about: part.about.clone(),
+            number_count: part.state.iter().map(|(.., values)| values.len()).sum(),
+        }),
         params: checkpoint.params.clone(),
         resumable: checkpoint.training.is_some(),
         optimizer: state.map(describe).collect(),

@@ -7,14 +7,16 @@
 //! the tensors are then read one after the other straight into their arrays, so that the file is
 //! never in memory a second time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
+use models::encoder::StateDict;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
 use crate::checkpoint::elements;
+use crate::encoder_part::ENCODER_PREFIX;
 use crate::error::read_error;
 use crate::save::TRAINING_PREFIX;
 use crate::{Checkpoint, CheckpointError, NamedArray, TrainingState, metadata};
@@ -70,18 +72,22 @@ pub fn load_from(
 
     let mut weights = BTreeMap::new();
     let mut state = Vec::new();
+    let mut encoder = StateDict::default();
     for name in &names {
         let info = header.info(name).expect("offset_keys gives its own names");
         let data = read_values(&mut input, info, name, path)?;
         let (shape, name) = (info.shape.clone(), name.as_str());
-        match name.strip_prefix(TRAINING_PREFIX) {
-            Some(name) => state.push(NamedArray {
-                name: name.into(),
-                shape,
-                data,
-            }),
-            None => drop(weights.insert(name, (shape, data))),
+        if let Some(name) = name.strip_prefix(TRAINING_PREFIX) {
+            let name = name.to_owned();
+            state.push(NamedArray { name, shape, data });
+        } else if let Some(name) = name.strip_prefix(ENCODER_PREFIX) {
+            encoder.insert(name, shape, data);
+        } else {
+            weights.insert(name, (shape, data));
         }
+    }
+    if let Some(part) = &mut checkpoint.encoder {
+        part.state = encoder;
     }
     // Files of other writers may have another order; ours is the decoder's.
     for (name, _) in checkpoint.decoder.parameters() {
@@ -139,33 +145,41 @@ fn check_parameters(
     names: &[String],
     path: &Path,
 ) -> Result<(), CheckpointError> {
-    let parameters = checkpoint.decoder.parameters();
+    let decoder = checkpoint.decoder.parameters();
+    let mut parameters: Vec<(String, Vec<usize>)> = decoder
+        .into_iter()
+        .map(|(name, shape)| (name.to_owned(), shape))
+        .collect();
+    if let Some(part) = &checkpoint.encoder {
+        let arrays = part.about.config.network().state_shapes().into_iter();
+        parameters.extend(arrays.map(|(name, shape)| (format!("{ENCODER_PREFIX}{name}"), shape)));
+    }
     for (name, expected) in &parameters {
         let Some(info) = header.info(name) else {
             return Err(CheckpointError::TensorMissing {
                 path: path.into(),
-                tensor: (*name).into(),
+                tensor: name.clone(),
                 expected: expected.clone(),
             });
         };
         if info.shape != *expected {
             return Err(CheckpointError::TensorShape {
                 path: path.into(),
-                tensor: (*name).into(),
+                tensor: name.clone(),
                 expected: expected.clone(),
                 found: info.shape.clone(),
             });
         }
     }
+    let known: HashSet<&str> = parameters.iter().map(|p| p.0.as_str()).collect();
     for name in names {
-        let known = name.starts_with(TRAINING_PREFIX) || parameters.iter().any(|p| p.0 == name);
-        if !known {
+        if !name.starts_with(TRAINING_PREFIX) && !known.contains(name.as_str()) {
             let info = header.info(name).expect("offset_keys gives its own names");
             return Err(CheckpointError::TensorUnexpected {
                 path: path.into(),
                 tensor: name.clone(),
                 found: info.shape.clone(),
-                expected: parameters.iter().map(|p| p.0.to_owned()).collect(),
+                expected: parameters.into_iter().map(|p| p.0).collect(),
             });
         }
     }
@@ -182,6 +196,8 @@ fn read_values(
     // The header's parser has compared the product with the offsets, and those with the length.
     let count = elements(&info.shape).expect("the header's parser refuses overflows");
     let convert: fn(&[u8]) -> f32 = match info.dtype {
+        Dtype::F16 => |b| half::f16::from_le_bytes(b.try_into().expect("2 bytes")).to_f32(),
+        Dtype::BF16 => |b| half::bf16::from_le_bytes(b.try_into().expect("2 bytes")).to_f32(),
         Dtype::F32 => |b| f32::from_le_bytes(b.try_into().expect("4 bytes")),
         Dtype::F64 => |b| f64::from_le_bytes(b.try_into().expect("8 bytes")) as f32,
         other => {

@@ -10,21 +10,25 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use models::DecoderConfig;
+use models::encoder::StateDict;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::checkpoint::size_problem;
-use crate::{Checkpoint, CheckpointError};
+use crate::{Checkpoint, CheckpointError, EncoderAbout, EncoderPart};
 
 /// Version that this program writes; it reads this one and all before it.
-pub const FORMAT_VERSION: u64 = 1;
+///
+/// 2 adds the `encoder` entry with its arrays, and weights as F16. What holds neither is still written as 1, so that
+/// programs that know no more can read it.
+pub const FORMAT_VERSION: u64 = 2;
 
 /// The `format` entry of our files.
 pub(crate) const FORMAT: &str = "neuraltalk";
 
 /// The entries of a checkpoint, in the order in which they are written: the same checkpoint
 /// always gives the same bytes, so that files can be compared by their hash.
-pub(crate) fn render(checkpoint: &Checkpoint) -> Map<String, Value> {
+pub(crate) fn render(checkpoint: &Checkpoint, half: bool) -> Map<String, Value> {
     let scores: Map<String, Value> = checkpoint
         .scores
         .iter()
@@ -33,13 +37,22 @@ pub(crate) fn render(checkpoint: &Checkpoint) -> Map<String, Value> {
     let mut entries = Map::new();
     let mut add = |key: &str, text: String| entries.insert(key.into(), Value::String(text));
     add("format", FORMAT.into());
-    add("format_version", FORMAT_VERSION.to_string());
+    let version = match half || checkpoint.encoder.is_some() {
+        true => FORMAT_VERSION,
+        false => 1,
+    };
+    add("format_version", version.to_string());
     add("decoder", json!(checkpoint.decoder).to_string());
     add("vocabulary", json!(checkpoint.words).to_string());
     if let Some(counts) = &checkpoint.word_counts {
         add("word_counts", json!(counts).to_string());
     }
     add("features", json!(checkpoint.features).to_string());
+    if let Some(encoder) = &checkpoint.encoder {
+        // Straight to text: by way of `json!` every f32 would have the digits of an f64.
+        let text = serde_json::to_string(&encoder.about).expect("numbers and names");
+        add("encoder", text);
+    }
     add("dataset", checkpoint.dataset.clone());
     add("params", json!(checkpoint.params).to_string());
     add("iteration", checkpoint.iteration.to_string());
@@ -90,6 +103,13 @@ pub(crate) fn parse(
         epoch: entries.json("epoch")?,
         scores: entries.scores()?,
         weights: Vec::new(),
+        encoder: match entries.optional("encoder") {
+            Some(_) => Some(EncoderPart {
+                about: entries.json::<EncoderAbout>("encoder")?,
+                state: StateDict::default(),
+            }),
+            None => None,
+        },
         training: None,
     };
     let training = match entries.optional("training") {

@@ -175,8 +175,8 @@ fn every_broken_part_is_named_with_both_numbers() {
             "not a neuraltalk checkpoint: format is not stated",
         ),
         (
-            metadata("format_version", "2"),
-            "has format version 2, this program reads up to 1",
+            metadata("format_version", "3"),
+            "has format version 3, this program reads up to 2",
         ),
         (
             metadata("format_version", "one"),
@@ -252,7 +252,7 @@ fn every_broken_part_is_named_with_both_numbers() {
         ),
         (
             wrong_type,
-            "tensor `projection.weight` is stored as I32, expected F32 (or F64)",
+            "tensor `projection.weight` is stored as I32, expected F32 (or F16, BF16, F64)",
         ),
     ];
     for (file, want) in cases {
@@ -260,12 +260,12 @@ fn every_broken_part_is_named_with_both_numbers() {
         assert!(found.contains(want), "{found}\ninstead of {want}");
         assert!(found.starts_with("`model.safetensors`"), "{found}");
     }
-    let (_, hint) = refused(&metadata("format_version", "2"));
+    let (_, hint) = refused(&metadata("format_version", "3"));
     assert_eq!(
         hint,
         "use a newer neuraltalk, or save the model again with this one"
     );
-    assert_eq!(FORMAT_VERSION, 1);
+    assert_eq!(FORMAT_VERSION, 2);
     let shapes = metadata(
         "decoder",
         r#"{"generator":"lstm","feature":3,"embedding":2,"hidden":2,"vocabulary":5,"tanh_c":true}"#,

@@ -352,6 +352,7 @@ fn check_switches(file: &str, decoder: &DecoderConfig) {
                 "{file}"
             );
         }
+        DecoderConfig::Attention(_) => panic!("{file}: NeuralTalk has no attention"),
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use data::picture::{DecodeLimits, PictureError, Preprocessing, decode, open};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use models::encoder::{EncoderConfig, FoldedEncoder, pixels_from_planes};
+use models::encoder::{FoldedEncoder, pixels_from_planes};
 use rayon::prelude::*;
 use tensor::Device;
 
@@ -135,13 +135,8 @@ impl PictureEncoder {
     /// Loads weights; their names tell which encoder it is.
     pub(crate) fn load(path: &Path, device: &Device) -> anyhow::Result<Self> {
         let (config, encoder) = checkpoint::load_encoder(path, device)?;
-        let size = config.size();
-        let preprocessing = match config {
-            EncoderConfig::ResNet(_) | EncoderConfig::Vgg16 => Preprocessing::torchvision(size),
-            EncoderConfig::EfficientNetLite(_) | EncoderConfig::Small(_) => {
-                Preprocessing::efficientnet_lite(size)
-            }
-        };
+        let preprocessing = checkpoint::published_preprocessing(&config);
+        let size = preprocessing.size;
         let outputs = encoder.network().outputs(size, size);
         let (regions, pooled) = outputs.expect("a family's own size");
         Ok(Self {

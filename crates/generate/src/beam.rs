@@ -43,7 +43,7 @@ impl BeamOptions {
         }
     }
 
-    fn check(&self, vocabulary: usize) -> Result<(), GenerateError> {
+    pub(crate) fn check(&self, vocabulary: usize) -> Result<(), GenerateError> {
         if self.beam_size == 0 {
             return Err(GenerateError::option("beam_size", 0, "at least 1"));
         }

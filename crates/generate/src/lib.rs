@@ -1,16 +1,18 @@
-//! Search over a sentence decoder: from a picture's state to captions.
+//! Search over a sentence decoder, and the facade from pictures to captions.
 //!
-//! Here: greedy and beam search as NeuralTalk does them, sampling, constraints on words. Many
+//! Here: greedy and beam search as NeuralTalk does them, sampling, constraints on words, ensembles; and [`Captioner`], which
+//! puts picture decoding, encoder, decoder and search behind one call. Many
 //! pictures and all their partial sentences travel through the decoder together.
-//! Not here: how a decoder computes (`models`), words as text (`data::Vocabulary`), scores
-//! against references (`metrics`).
+//! Not here: how a decoder computes (`models`), scores against references (`metrics`).
 //!
 //! The one thing that a search needs from a model is [`models::Decode`]. START and END are both
 //! index 0: on the way in and on the way out.
 
 mod beam;
 mod caption;
+mod captioner;
 mod constraints;
+mod ensemble;
 mod error;
 mod follow;
 mod greedy;
@@ -22,7 +24,11 @@ mod top_k;
 
 pub use beam::{BeamOptions, beam};
 pub use caption::Caption;
+pub use captioner::{
+    Attention, BLOCK, CaptionError, Captioner, Options, Sampling, Sentence, Source,
+};
 pub use constraints::Constraints;
+pub use ensemble::Ensemble;
 pub use error::GenerateError;
 pub use greedy::greedy;
 pub use limits::Limits;

@@ -45,7 +45,7 @@ impl SampleOptions {
         }
     }
 
-    fn check(&self, vocabulary: usize) -> Result<(), GenerateError> {
+    pub(crate) fn check(&self, vocabulary: usize) -> Result<(), GenerateError> {
         let refuse =
             |option, value: f64, must_be| Err(GenerateError::option(option, value, must_be));
         if !(self.temperature.is_finite() && 0.0 < self.temperature) {

@@ -87,6 +87,7 @@ pub(crate) fn take(job: &Job, trainer: &Trainer, progress: &Progress, kind: Kind
             .iter()
             .map(|p| array((p.name.clone(), p.value.clone())))
             .collect(),
+        encoder: None,
         training,
     }
 }

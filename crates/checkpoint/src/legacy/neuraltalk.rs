@@ -157,6 +157,7 @@ impl NeuralTalkCheckpoint {
             epoch: self.epoch,
             scores: self.scores,
             weights: self.arrays.into_iter().map(round).collect(),
+            encoder: None,
             training: None,
         }
     }

@@ -52,7 +52,7 @@ write("hole.safetensors", checkpoint(tensor("output.bias", data_offsets=[68, 72]
 write("backwards.safetensors", checkpoint(tensor("output.bias", data_offsets=[68, 64])), "broken safetensors header: ")
 write("shape_overflows.safetensors", checkpoint(tensor("output.bias", shape=[2**63, 2])), "broken safetensors header: ")
 write("unknown_type.safetensors", checkpoint(tensor("output.bias", dtype="F33")), "broken safetensors header: ")
-write("integers.safetensors", checkpoint(tensor("output.bias", dtype="I32")), "tensor `output.bias` is stored as I32, expected F32 (or F64)")
+write("integers.safetensors", checkpoint(tensor("output.bias", dtype="I32")), "tensor `output.bias` is stored as I32, expected F32 (or F16, BF16, F64)")
 write("huge_decoder.safetensors", checkpoint(metadata("decoder", json.dumps({**DECODER, "hidden": 2**62}))), "`decoder` has sizes (D, E, H, V) = [1, 1, 4611686018427387904, 1], each must be 1 to 268435456")
 write("no_words.safetensors", checkpoint(metadata("vocabulary", "[]")), "0 words, the decoder has a vocabulary of 1")
 write("missing_tensor.safetensors", checkpoint(lambda h: h.pop("output.bias"), bytes(64)), "tensor `output.bias` is missing, the model needs it as [1]")

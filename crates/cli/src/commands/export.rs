@@ -1,17 +1,21 @@
-//! `neuraltalk export`: a checkpoint in the form of another program.
+//! `neuraltalk export`: a checkpoint in another form, NeuralTalk's or one to share.
 
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::exit::Exit;
+use checkpoint::{EncoderPart, Precision};
 
-/// Write a checkpoint that NeuralTalk itself can load
+use crate::exit::{Exit, Failure};
+
+/// Write a checkpoint for sharing, or for NeuralTalk itself
 #[derive(clap::Args)]
 #[command(after_help = "\
-Only what NeuralTalk knows is written: weights, vocabulary, options, iteration, epoch, perplexity.
+For NeuralTalk only what it knows is written: weights, vocabulary, options, iteration, epoch, perplexity. This program's
+own form leaves out what only `resume` needs; with --encoder it captions photographs without another file.
 
-Example:
-  neuraltalk export runs/flickr8k-baseline-1/best.safetensors model.p")]
+Examples:
+  neuraltalk export runs/flickr8k-baseline-1/best.safetensors model.p
+  neuraltalk export best.safetensors captioner.safetensors --encoder efficientnet-lite0.safetensors --f16")]
 pub(crate) struct Args {
     /// The checkpoint, .safetensors or .p
     #[arg(value_name = "CHECKPOINT")]
@@ -21,13 +25,21 @@ pub(crate) struct Args {
     #[arg(value_name = "OUT")]
     to: PathBuf,
 
-    /// Whose form
-    #[arg(long, value_enum, default_value = "neuraltalk")]
-    format: Format,
+    /// Whose form [default: safetensors where OUT ends so, else neuraltalk]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+
+    /// Put the encoder of this weight file (.safetensors or PyTorch's .pth) into the checkpoint
+    #[arg(long, value_name = "FILE")]
+    encoder: Option<PathBuf>,
+
+    /// Store matrices and filters as 16-bit floats: half the size
+    #[arg(long)]
+    f16: bool,
 }
 
 /// Forms that can be written.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
     /// A pickle of protocol 2 with numpy arrays, for driver.py and eval_sentence_predictions.py.
     Neuraltalk,
@@ -37,12 +49,31 @@ enum Format {
 
 /// Converts.
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let ours = || args.to.extension().is_some_and(|e| e == "safetensors");
+    let format = args.format.unwrap_or(match ours() {
+        true => Format::Safetensors,
+        false => Format::Neuraltalk,
+    });
+    if format == Format::Neuraltalk && (args.f16 || args.encoder.is_some()) {
+        return Err(
+            Failure::usage("NeuralTalk's form has neither encoders nor 16-bit floats")
+                .hint("name the output .safetensors, or say --format safetensors")
+                .into(),
+        );
+    }
     let mut checkpoint = checkpoint::load_any(&args.checkpoint)?;
-    match args.format {
+    match format {
         Format::Neuraltalk => checkpoint::legacy::export_neuraltalk(&checkpoint, &args.to)?,
         Format::Safetensors => {
             checkpoint.training = None;
-            checkpoint::save(&checkpoint, &args.to)?;
+            if let Some(encoder) = &args.encoder {
+                checkpoint.encoder = Some(EncoderPart::load(encoder)?);
+            }
+            let precision = match args.f16 {
+                true => Precision::F16,
+                false => Precision::F32,
+            };
+            checkpoint::save_as(&checkpoint, precision, &args.to)?;
         }
     }
     writeln!(out, "{}", args.to.display())?;

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use checkpoint::{ArrayDescription, Description};
+use checkpoint::{ArrayDescription, Description, EncoderDescription};
 use models::DecoderConfig;
 
 use crate::exit::Exit;
@@ -72,6 +72,14 @@ pub(crate) fn generator(config: &DecoderConfig) -> String {
     }
 }
 
+/// `efficientnet-lite0 (3371952 numbers), pictures of 224 pixels`.
+fn encoder_line(encoder: &EncoderDescription) -> String {
+    format!(
+        "{} ({} numbers), pictures of {} pixels",
+        encoder.about.config, encoder.number_count, encoder.about.preprocessing.size
+    )
+}
+
 fn table(about: &Description, out: &mut dyn Write) -> anyhow::Result<()> {
     writeln!(out, "generator    {}", generator(&about.decoder))?;
     writeln!(
@@ -79,6 +87,9 @@ fn table(about: &Description, out: &mut dyn Write) -> anyhow::Result<()> {
         "features     {} ({} numbers a picture)",
         about.features.name, about.features.dimension
     )?;
+    if let Some(encoder) = &about.encoder {
+        writeln!(out, "encoder      {}", encoder_line(encoder))?;
+    }
     writeln!(out, "dataset      {}", about.dataset)?;
     writeln!(
         out,

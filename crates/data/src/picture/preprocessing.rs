@@ -46,6 +46,9 @@ pub struct Preprocessing {
     pub scale: [f32; 3],
 }
 
+/// Largest side that a checkpoint may ask for: far beyond any encoder's, small enough for memory.
+const MAX_SIDE: usize = 4096;
+
 impl Preprocessing {
     /// EfficientNet-Lite: squashed, bicubic, `(x - 127) / 128`.
     pub fn efficientnet_lite(size: usize) -> Self {
@@ -85,6 +88,26 @@ impl Preprocessing {
             mean: [0.485, 0.456, 0.406].map(|m: f32| m * 255.0),
             scale: [0.229, 0.224, 0.225].map(|d: f32| 1.0 / (255.0 * d)),
         }
+    }
+
+    /// What can't be in settings that a file states; `None` if all can.
+    pub fn problem(&self) -> Option<String> {
+        if !(1..=MAX_SIDE).contains(&self.size) {
+            let size = self.size;
+            return Some(format!(
+                "prepares pictures of {size} pixels, 1 to {MAX_SIDE} are possible"
+            ));
+        }
+        if let Fit::CenterCrop(shorter) = self.fit
+            && MAX_SIDE < shorter
+        {
+            return Some(format!(
+                "crops from {shorter} pixels, at most {MAX_SIDE} are possible"
+            ));
+        }
+        let mut numbers = self.mean.iter().chain(&self.scale);
+        let odd = numbers.find(|x| !x.is_finite())?;
+        Some(format!("has the mean or scale {odd}"))
     }
 
     /// The encoder's input: planes (3, S, S), row by row, `(x - mean) * scale`.

@@ -3,6 +3,8 @@
 //! Here: the published families and a small one for tests and tutorials, and how a file's tensors tell which it is. Not
 //! here: the layers themselves.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use tensor::inference::Activation;
 use tensor::ops::Padding;
@@ -96,6 +98,17 @@ impl EncoderConfig {
             tensors: state.iter().count(),
             first: state.iter().next().map_or("", |(name, ..)| name).into(),
         })
+    }
+}
+
+impl fmt::Display for EncoderConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EfficientNetLite(variant) => write!(f, "efficientnet-lite{variant}"),
+            Self::ResNet(depth) => write!(f, "resnet{depth}"),
+            Self::Vgg16 => f.write_str("vgg16"),
+            Self::Small(filters) => write!(f, "small {filters:?}"),
+        }
     }
 }
 

@@ -68,20 +68,18 @@ impl<T: Element> Encoder<T> {
         state: &StateDict,
         device: &Device,
     ) -> Result<Self, EncoderError> {
+        network.check(state)?;
         let mut all = Vec::new();
         let mut statistics = HashMap::new();
-        let mut known = Vec::new();
         for layer in network.convolutions() {
             let name = format!("{}.weight", layer.name);
             let stored = state.checked(&name, &layer.stored_shape())?;
             let filters = state::from_stored(layer, stored);
             let filters = Tensor::from_values(device, &layer.shape(), &filters);
-            known.push(name.clone());
             all.push(parameter(name, filters));
-            let mut vector = |name: String| {
+            let vector = |name: String| {
                 let values = state.checked(&name, &[layer.outputs])?;
                 let value = Tensor::from_values(device, &[layer.outputs], values);
-                known.push(name.clone());
                 Ok((name, value))
             };
             let Some(norm) = &layer.norm else {
@@ -101,15 +99,6 @@ impl<T: Element> Encoder<T> {
                 epsilon: network.epsilon,
             };
             statistics.insert(norm.clone(), measured);
-        }
-        let unknown = state
-            .iter()
-            .find(|(name, ..)| !passed_over(name) && !known.iter().any(|k| k == name));
-        if let Some((name, shape, _)) = unknown {
-            return Err(EncoderError::Unexpected {
-                tensor: name.into(),
-                found: shape.to_vec(),
-            });
         }
         Ok(Self {
             network: Arc::new(network),
@@ -258,12 +247,4 @@ fn parameter<T: Element>(name: String, value: Tensor<T>) -> Parameter<T> {
         name,
         value,
     }
-}
-
-/// What a state dict has besides an encoder: counters, and the layer that names ImageNet's classes.
-fn passed_over(name: &str) -> bool {
-    name.ends_with("num_batches_tracked")
-        || ["_fc.", "fc.", "classifier.6."]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
 }

@@ -2,10 +2,10 @@
 //!
 //! Here: plain arrays, the change between PyTorch's layout and ours, errors. Not here: file formats (`checkpoint`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
-use super::network::{Convolution, Kind};
+use super::network::{Convolution, Kind, Network};
 
 /// Arrays by name, row-major, as PyTorch's `state_dict()` has them.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -42,6 +42,11 @@ impl StateDict {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[usize], &[f32])> {
         let arrays = self.arrays.iter();
         arrays.map(|(name, (shape, values))| (name.as_str(), &shape[..], &values[..]))
+    }
+
+    /// Forgets the arrays whose names `keep` denies.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        self.arrays.retain(|name, _| keep(name));
     }
 
     /// How many numbers follow `prefix`, dense from 0: `blocks.0.`, `blocks.1.`, ..
@@ -136,6 +141,53 @@ impl fmt::Display for EncoderError {
 }
 
 impl std::error::Error for EncoderError {}
+
+impl Network {
+    /// Name and shape of every array that a file needs, statistics included, in the order of the convolutions.
+    pub fn state_shapes(&self) -> Vec<(String, Vec<usize>)> {
+        let mut all = Vec::new();
+        for layer in self.convolutions() {
+            all.push((format!("{}.weight", layer.name), layer.stored_shape()));
+            let vectors = match &layer.norm {
+                None => vec![format!("{}.bias", layer.name)],
+                Some(norm) => ["weight", "bias", "running_mean", "running_var"]
+                    .map(|part| format!("{norm}.{part}"))
+                    .to_vec(),
+            };
+            all.extend(vectors.into_iter().map(|name| (name, vec![layer.outputs])));
+        }
+        all
+    }
+
+    /// Whether `state` has every array of this network, and nothing else but what published files have besides.
+    ///
+    /// # Errors
+    /// The first array that is missing or of another shape, else one that the network doesn't have (a classifier's and
+    /// counters of batches are passed over).
+    pub fn check(&self, state: &StateDict) -> Result<(), EncoderError> {
+        let needed = self.state_shapes();
+        for (name, shape) in &needed {
+            state.checked(name, shape)?;
+        }
+        let known: HashSet<&str> = needed.iter().map(|(name, _)| name.as_str()).collect();
+        let unknown = |name: &str| !passed_over(name) && !known.contains(name);
+        match state.iter().find(|(name, ..)| unknown(name)) {
+            None => Ok(()),
+            Some((name, shape, _)) => Err(EncoderError::Unexpected {
+                tensor: name.into(),
+                found: shape.to_vec(),
+            }),
+        }
+    }
+}
+
+/// What a state dict has besides an encoder: counters, and the layer that names ImageNet's classes.
+fn passed_over(name: &str) -> bool {
+    name.ends_with("num_batches_tracked")
+        || ["_fc.", "fc.", "classifier.6."]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+}
 
 /// Filters from a file's layout to ours.
 pub(super) fn from_stored(layer: &Convolution, stored: &[f32]) -> Vec<f32> {
