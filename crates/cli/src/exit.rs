@@ -131,6 +131,17 @@ fn opinion(cause: &(dyn Error + 'static)) -> Option<Exit> {
             _ => Exit::BadData,
         });
     }
+    if let Some(error) = cause.downcast_ref::<generate::CaptionError>() {
+        use generate::CaptionError as E;
+        return match error {
+            // Transparent ones: they don't appear among the causes by themselves.
+            E::Checkpoint(error) => opinion(error),
+            E::Generate(error) => opinion(error),
+            E::UnknownWord { .. } | E::NoCheckpoint => Some(Exit::Usage),
+            E::Picture(data::picture::PictureError::Read { .. }) => Some(Exit::Io),
+            _ => Some(Exit::BadData),
+        };
+    }
     if let Some(error) = cause.downcast_ref::<report::ReportError>() {
         return Some(io_or_data(error.is_io()));
     }
@@ -171,6 +182,9 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             return error.hint();
         }
         if let Some(error) = cause.downcast_ref::<data::MissingFeature>() {
+            return error.hint();
+        }
+        if let Some(error) = cause.downcast_ref::<generate::CaptionError>() {
             return error.hint();
         }
         if let Some(error) = cause.downcast_ref::<report::ReportError>() {

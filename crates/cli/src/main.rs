@@ -5,6 +5,7 @@
 //!
 //! Data goes to standard output, messages to standard error. Exit codes: `exit.rs`.
 
+mod bundled;
 mod captions;
 mod commands;
 mod demo;

@@ -186,24 +186,26 @@ impl PictureEncoder {
 }
 
 fn read(input: &Input, limits: &DecodeLimits) -> Result<data::picture::Picture, PictureError> {
-    let path = match input {
-        Input::File(path) => return open(path, limits),
-        Input::Stdin => PathBuf::from("-"),
-    };
+    match input {
+        Input::File(path) => open(path, limits),
+        Input::Stdin => decode(&stdin(limits)?, limits),
+    }
+}
+
+/// The bytes of the picture on standard input.
+pub(crate) fn stdin(limits: &DecodeLimits) -> Result<Vec<u8>, PictureError> {
     let mut bytes = Vec::new();
     let most = limits.max_file_bytes.saturating_add(1);
     if let Err(source) = std::io::stdin().lock().take(most).read_to_end(&mut bytes) {
+        let path = PathBuf::from("-");
         return Err(PictureError::Read { path, source });
     }
-    if limits.max_file_bytes < bytes.len() as u64 {
-        let limit = limits.max_file_bytes;
-        return Err(PictureError::TooManyBytes { limit });
+    match limits.max_file_bytes < bytes.len() as u64 {
+        false => Ok(bytes),
+        true => Err(PictureError::TooManyBytes {
+            limit: limits.max_file_bytes,
+        }),
     }
-    let in_file = |source| PictureError::File {
-        path,
-        source: Box::new(source),
-    };
-    decode(&bytes, limits).map_err(in_file)
 }
 
 /// What to say of pictures that failed, and where to list them.

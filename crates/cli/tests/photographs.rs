@@ -140,6 +140,52 @@ fn photographs_become_features_a_model_and_captions() {
     assert_eq!(lines.len(), 40);
     assert!(lines.is_sorted(), "in the order of their names");
 
+    // One file with both: no encoder needs to be named, and the model can be named once for all.
+    let bundle = [
+        "run/last.safetensors",
+        "bundle.safetensors",
+        "--encoder",
+        encoder,
+    ];
+    ok(dir, &[&["export"], &bundle[..], &["--f16"]].concat());
+    let about = ok(dir, &["inspect", "bundle.safetensors"]);
+    let line = "encoder      efficientnet-lite0 (3413024 numbers), pictures of 224 pixels\n";
+    assert!(about.contains(line), "{about}");
+    let named = ok(
+        dir,
+        &[
+            "caption",
+            "shapes/imgs",
+            "--checkpoint",
+            "bundle.safetensors",
+        ],
+    );
+    let ran = Command::new(env!("CARGO_BIN_EXE_neuraltalk"))
+        .current_dir(dir)
+        .args(["caption", "shapes/imgs"])
+        .env("NEURALTALK_MODEL", "bundle.safetensors")
+        .output()
+        .expect("the program starts");
+    assert_eq!(text(&ran.stdout), named, "{}", text(&ran.stderr));
+    let usual = ok(dir, &[&["caption", "shapes/imgs"], &model[..]].concat());
+    let same = usual.lines().zip(named.lines()).filter(|(a, b)| a == b);
+    assert!(same.count() >= 36, "16 bits are enough:\n{usual}\n{named}");
+    let twice = ["-c", "bundle.safetensors", "-c", "run/last.safetensors"];
+    let ran = run(
+        dir,
+        &[&["caption", "shapes/imgs", "--json"], &twice[..]].concat(),
+    );
+    assert_eq!(ran.status.code(), Some(3), "the second holds no encoder");
+    let said = text(&ran.stderr);
+    assert!(
+        said.contains("`run/last.safetensors` holds no encoder"),
+        "{said}"
+    );
+    let both = [&["caption", "shapes/imgs", "-e", encoder], &twice[..]].concat();
+    assert_eq!(ok(dir, &both).lines().count(), 40);
+    let nothing = ["export", "run/last.safetensors", "m.p", "--f16"];
+    assert_eq!(run(dir, &nothing).status.code(), Some(2));
+
     // Bad pictures are reported and listed, and stop nothing.
     let first = fs::read_dir(dir.join("shapes/imgs"))
         .unwrap()

@@ -1,20 +1,21 @@
 //! `neuraltalk caption`: sentences for photographs, from the files themselves.
 //!
-//! Blocks of pictures are decoded and encoded on all threads, then captioned together; results come in the order of the
-//! pictures. Not here: features that are stored already (`predict`).
+//! Here: which pictures, which model, and where captions go. Not here: how they are made (`generate::Captioner`), features
+//! that are stored already (`predict`).
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use generate::{BeamOptions, Caption, Constraints, Limits};
+use data::picture::PictureError;
+use generate::{BLOCK, Captioner, Options, Sentence, Source};
+use indicatif::ProgressBar;
 use serde_json::json;
-use tensor::Tensor;
 
+use crate::bundled;
 use crate::device::DeviceArgs;
 use crate::exit::{Exit, Failure, cannot};
-use crate::model::Model;
-use crate::pictures::{self, BLOCK, DecodeArgs, Input, PictureEncoder};
+use crate::pictures::{self, DecodeArgs, Input};
 
 /// Caption photographs
 #[derive(clap::Args)]
@@ -23,21 +24,22 @@ One line a picture: its name, a tab, its caption. A picture that fails is report
 stops the others; the exit code is then 1.
 
 Examples:
-  neuraltalk caption photo.jpg --checkpoint best.safetensors --encoder efficientnet-lite0.safetensors
-  neuraltalk caption photos --recursive --sidecar txt --checkpoint best.safetensors --encoder lite0.safetensors
+  neuraltalk caption photo.jpg
+  neuraltalk caption photos --recursive --sidecar txt
   neuraltalk caption @list.txt --n-best 3 --json --checkpoint best.safetensors --encoder lite0.safetensors")]
 pub(crate) struct Args {
     /// Pictures: files, folders, @LIST (names, one a line), or - for standard input
     #[arg(value_name = "PICTURES", required = true)]
     pictures: Vec<String>,
 
-    /// The decoder: a checkpoint, .safetensors or NeuralTalk's .p
+    /// The model; several are an ensemble, whose probabilities are averaged [default: $NEURALTALK_MODEL, else the bundled
+    /// one]
     #[arg(short, long, value_name = "FILE")]
-    checkpoint: PathBuf,
+    checkpoint: Vec<PathBuf>,
 
-    /// The encoder that the decoder's features were made with: .safetensors or PyTorch's .pth
+    /// The encoder's weights, for a checkpoint that holds none: .safetensors or PyTorch's .pth
     #[arg(short, long, value_name = "FILE")]
-    encoder: PathBuf,
+    encoder: Option<PathBuf>,
 
     /// Pictures in folders of the folders too
     #[arg(short, long)]
@@ -137,54 +139,35 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
         );
     }
     let device = args.device.open()?;
-    let model = Model::load(&args.checkpoint, &device)?;
-    let options = args.search(&model)?;
-    let encoder = PictureEncoder::load(&args.encoder, &device)?;
-    let limits = args.decode.limits();
+    let models = bundled::models(&args.checkpoint)?;
+    let captioner = Captioner::load_all(&models, args.encoder.as_deref(), &device)?;
+    let options = args.options(&captioner);
+    let typed = match inputs.contains(&Input::Stdin) {
+        true => pictures::stdin(&options.decode)?,
+        false => Vec::new(),
+    };
+    let source = |input| match input {
+        &Input::Stdin => Source::Bytes(&typed),
+        Input::File(path) => Source::File(path),
+    };
+    let sources: Vec<Source<'_>> = inputs.iter().map(source).collect();
     let bar = pictures::progress(inputs.len(), "captions");
-    let mut failures = Vec::new();
-    let mut csv = args.csv.then(|| "file,rank,caption,log_prob\n".to_owned());
-    for block in inputs.chunks(BLOCK) {
-        let encoded = encoder.encode(block, &limits, false);
-        let (mut named, mut rows) = (Vec::new(), Vec::new());
-        for (input, row) in block.iter().zip(encoded) {
-            match row {
-                Ok(row) => {
-                    args.check_width(&model, row.len())?;
-                    rows.extend(row);
-                    named.push(input);
-                }
-                Err(error) => {
-                    bar.suspend(|| eprintln!("{error}"));
-                    failures.push((input.name(), error.to_string()));
-                }
-            }
+    let mut writer = Writer {
+        args,
+        out,
+        bar: &bar,
+        csv_head: args.csv,
+        failures: Vec::new(),
+    };
+    captioner.caption_each(&sources, &options, |place, captions| {
+        writer.write(&inputs[place], captions)?;
+        if (place + 1) % BLOCK == 0 {
+            writer.out.flush()?;
         }
-        let shape = [named.len(), model.decoder.config().feature()];
-        let start = model.decoder.start(&Tensor::new(&device, &shape, rows));
-        let found =
-            device.install(|| generate::beam(&model.decoder, &start, named.len(), &options))?;
-        for (input, captions) in named.into_iter().zip(found) {
-            let text = |c: &Caption| model.vocabulary.decode(&c.tokens);
-            let captions: Vec<(String, f64)> =
-                captions.iter().map(|c| (text(c), c.log_prob)).collect();
-            if let (Some(ending), Input::File(path)) = (&args.sidecar, input)
-                && let Err(error) = write_sidecar(path, ending, args.existing, &captions[0].0)
-            {
-                bar.suspend(|| eprintln!("{error:#}"));
-                failures.push((input.name(), format!("{error:#}")));
-            }
-            let line = match &mut csv {
-                Some(start) => std::mem::take(start) + &rows_of_csv(&input.name(), &captions),
-                None if args.json => json_line(&input.name(), &captions),
-                None => plain(&input.name(), &captions),
-            };
-            // Through the bar, so that the two don't write over one another on a terminal.
-            bar.suspend(|| out.write_all(line.as_bytes()))?;
-        }
-        out.flush()?;
-        bar.inc(block.len() as u64);
-    }
+        anyhow::Ok(())
+    })?;
+    let failures = writer.failures;
+    out.flush()?;
     bar.finish_and_clear();
     pictures::report_failures(&failures, args.failures.as_deref())?;
     Ok(if failures.is_empty() {
@@ -192,6 +175,62 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     } else {
         Exit::Partial
     })
+}
+
+/// Where captions and failures go.
+struct Writer<'a> {
+    args: &'a Args,
+    out: &'a mut dyn Write,
+    bar: &'a ProgressBar,
+    /// Whether the first line of a table is still to be written.
+    csv_head: bool,
+    /// Names of pictures with the reason.
+    failures: Vec<(String, String)>,
+}
+
+impl Writer<'_> {
+    fn write(
+        &mut self,
+        input: &Input,
+        captions: Result<Vec<Sentence>, PictureError>,
+    ) -> anyhow::Result<()> {
+        self.bar.inc(1);
+        let captions = match captions {
+            Ok(captions) => captions,
+            Err(error) => {
+                let why = match input {
+                    Input::File(_) => error.to_string(),
+                    Input::Stdin => format!("`-`: {error}"),
+                };
+                self.fail(input, why);
+                return Ok(());
+            }
+        };
+        if let (Some(ending), Input::File(path)) = (&self.args.sidecar, input)
+            && let Err(error) = write_sidecar(path, ending, self.args.existing, &captions[0].text)
+        {
+            self.fail(input, format!("{error:#}"));
+        }
+        let name = input.name();
+        let line = match (self.args.csv, self.args.json) {
+            (true, _) => {
+                let head = match std::mem::take(&mut self.csv_head) {
+                    true => "file,rank,caption,log_prob\n",
+                    false => "",
+                };
+                head.to_owned() + &rows_of_csv(&name, &captions)
+            }
+            (_, true) => json_line(&name, &captions),
+            _ => plain(&name, &captions),
+        };
+        // Through the bar, so that the two don't write over one another on a terminal.
+        Ok(self.bar.suspend(|| self.out.write_all(line.as_bytes()))?)
+    }
+
+    fn fail(&mut self, input: &Input, why: String) {
+        self.bar.suspend(|| eprintln!("{why}"));
+        self.failures.push((input.name(), why));
+    }
 }
 
 impl Args {
@@ -204,69 +243,57 @@ impl Args {
         }
     }
 
-    fn search(&self, model: &Model) -> anyhow::Result<BeamOptions> {
-        let mut forbidden = Vec::new();
+    fn options(&self, captioner: &Captioner) -> Options {
         for word in &self.forbid {
-            match model.vocabulary.id(&word.to_lowercase()) {
-                Some(id) => forbidden.push(id),
-                None => eprintln!("`{word}` is no word of the model: no caption can have it"),
+            let known = |word: &str| captioner.vocabulary().id(word).is_some();
+            if !known(word) && !known(&word.to_lowercase()) {
+                eprintln!("`{word}` is no word of the model: no caption can have it");
             }
         }
-        let constraints = Constraints {
-            min_length: self.min_words,
-            forbidden,
-            no_repeat_ngram: self.no_repeat_ngram,
-        };
-        Ok(BeamOptions {
+        Options {
             beam_size: self.beam_size,
             n_best: self.n_best,
-            limits: Limits {
-                constraints,
-                ..Limits::default()
-            },
-        })
-    }
-
-    fn check_width(&self, model: &Model, found: usize) -> Result<(), Failure> {
-        let expected = model.decoder.config().feature();
-        if found == expected {
-            return Ok(());
+            min_words: self.min_words,
+            forbid: self.forbid.clone(),
+            no_repeat_ngram: self.no_repeat_ngram,
+            decode: self.decode.limits(),
+            ..Options::default()
         }
-        let (encoder, checkpoint) = (self.encoder.display(), self.checkpoint.display());
-        Err(Failure::data(format!(
-            "`{encoder}` gives {found} numbers a picture, `{checkpoint}` needs {expected}"
-        ))
-        .hint("use the encoder that the training's features were made with"))
     }
 }
 
 /// A name with a tab or newline in it would break the line.
-fn plain(name: &str, captions: &[(String, f64)]) -> String {
+fn plain(name: &str, captions: &[Sentence]) -> String {
     let name = name.replace(['\t', '\n', '\r'], " ");
     captions
         .iter()
-        .map(|(text, _)| format!("{name}\t{text}\n"))
+        .map(|caption| format!("{name}\t{}\n", caption.text))
         .collect()
 }
 
-fn json_line(name: &str, captions: &[(String, f64)]) -> String {
+fn json_line(name: &str, captions: &[Sentence]) -> String {
     let all: Vec<_> = captions
         .iter()
-        .map(|(text, log_prob)| json!({"caption": text, "log_prob": log_prob}))
+        .map(|c| json!({"caption": c.text, "log_prob": c.log_prob}))
         .collect();
-    let (caption, log_prob) = &captions[0];
+    let best = &captions[0];
     format!(
         "{}\n",
-        json!({"file": name, "caption": caption, "log_prob": log_prob, "captions": all})
+        json!({"file": name, "caption": best.text, "log_prob": best.log_prob, "captions": all})
     )
 }
 
-fn rows_of_csv(name: &str, captions: &[(String, f64)]) -> String {
+fn rows_of_csv(name: &str, captions: &[Sentence]) -> String {
     let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
     (1..)
         .zip(captions)
-        .map(|(rank, (text, log_prob))| {
-            format!("{},{rank},{},{log_prob}\n", quoted(name), quoted(text))
+        .map(|(rank, c)| {
+            format!(
+                "{},{rank},{},{}\n",
+                quoted(name),
+                quoted(&c.text),
+                c.log_prob
+            )
         })
         .collect()
 }
