@@ -23,6 +23,7 @@ pub fn greedy<D: Decode>(
     limits: &Limits,
 ) -> Result<Vec<Vec<Caption>>, GenerateError> {
     limits.check(decoder.vocabulary())?;
+    limits.constraints.refuse_required("greedy search")?;
     let mut top = TopK::default();
     let mut captions = Vec::with_capacity(pictures);
     let starts: Vec<usize> = (0..pictures).collect();

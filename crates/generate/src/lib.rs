@@ -18,6 +18,7 @@ mod follow;
 mod greedy;
 mod limits;
 mod paths;
+mod required;
 mod rows;
 mod sample;
 mod top_k;

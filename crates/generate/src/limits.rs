@@ -38,7 +38,7 @@ impl Limits {
         if self.max_steps == 0 {
             return Err(GenerateError::option("max_steps", 0, "at least 1"));
         }
-        self.constraints.check(vocabulary)
+        self.constraints.check(vocabulary, self.max_steps)
     }
 
     /// How many pictures with `rows_each` partial sentences each go through the decoder at once.

@@ -59,6 +59,7 @@ impl SampleOptions {
         {
             return refuse("top_p", p, "above 0 and at most 1");
         }
+        self.limits.constraints.refuse_required("sampling")?;
         self.limits.check(vocabulary)
     }
 }

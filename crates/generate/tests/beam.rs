@@ -69,6 +69,7 @@ fn options(beam_size: usize, n_best: usize, max_steps: usize) -> BeamOptions {
     BeamOptions {
         beam_size,
         n_best,
+        length_penalty: 0.0,
         limits: Limits {
             max_steps,
             ..Limits::default()
@@ -427,6 +428,7 @@ fn constraints_leave_exactly_the_allowed_sentences() {
                 min_length,
                 forbidden,
                 no_repeat_ngram,
+                ..Constraints::default()
             };
             let scores = random_scores(seed, 4, 2.0, 0.0, false);
             let toy = Toy::new(4, scores);

@@ -131,6 +131,18 @@ impl Preprocessing {
         input
     }
 
+    /// The part of a picture of this size that the square shows, in its pixels: left, top, width, height.
+    pub fn seen(&self, width: usize, height: usize) -> [f64; 4] {
+        let (w, h) = (width as f64, height as f64);
+        match self.fit {
+            Fit::Squash => [0.0, 0.0, w, h],
+            Fit::CenterCrop(shorter) => {
+                let side = w.min(h) * self.size as f64 / shorter.max(self.size) as f64;
+                [(w - side) / 2.0, (h - side) / 2.0, side, side]
+            }
+        }
+    }
+
     /// The square alone, as planes (3, S, S) in red, green, blue and of the picture's own range.
     ///
     /// # Panics

@@ -16,6 +16,7 @@
 //! while one block is encoded and captioned, the next is read, decoded and resized on whatever threads are free, so
 //! that memory is that of two blocks however many pictures there are. Not here: words on a command line (`cli`).
 
+mod attention;
 mod error;
 mod member;
 mod options;
@@ -118,6 +119,14 @@ impl Captioner {
     /// Words that captions may have.
     pub fn vocabulary(&self) -> &Vocabulary {
         &self.vocabulary
+    }
+
+    /// How pictures are prepared for the model that looks at regions: captions can tell where it looked. None if there is
+    /// none.
+    pub fn attentive(&self) -> Option<&Preprocessing> {
+        let looks = |m: &&Member| m.decoder.config().reads_regions();
+        let member = self.members.iter().find(looks)?;
+        Some(&self.eyes[member.encoder].preprocessing)
     }
 
     /// Where it computes.
@@ -275,13 +284,9 @@ impl Captioner {
         Ok(())
     }
 
-    fn sentence(
-        &self,
-        caption: Caption,
-        _seen: &[Seen],
-        _row: usize,
-        _options: &Options,
-    ) -> Sentence {
+    fn sentence(&self, caption: Caption, seen: &[Seen], row: usize, options: &Options) -> Sentence {
+        let looked = || attention::attention(&self.members, &self.eyes, seen, row, &caption.tokens);
+        let attention = options.attention.then(looked).flatten();
         let word = |&id: &u32| self.vocabulary.word(id).unwrap_or("?").to_owned();
         let words: Vec<String> = caption.tokens.iter().map(word).collect();
         Sentence {
@@ -290,7 +295,7 @@ impl Captioner {
             log_prob: caption.log_prob,
             word_log_probs: caption.word_log_probs,
             finished: caption.finished,
-            attention: None,
+            attention,
         }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Here: options, their defaults, the words' indices. Not here: what the search makes of them (`beam.rs`, `sample.rs`).
 
-use data::Vocabulary;
 use data::picture::DecodeLimits;
+use data::{Vocabulary, tokenize};
 
 use super::CaptionError;
 use crate::{BeamOptions, Constraints, Limits, SampleOptions};
@@ -21,6 +21,12 @@ pub struct Options {
     pub max_words: usize,
     /// Fewest words of a caption.
     pub min_words: usize,
+    /// Captions are ranked by log probability / words^`length_penalty`: 0 as NeuralTalk; the larger, the longer they are.
+    pub length_penalty: f64,
+    /// How every caption begins.
+    pub start_with: String,
+    /// Words or phrases that every caption has: the search guarantees them. Not with sampling.
+    pub require: Vec<String>,
     /// Words that no caption has. Those that the model doesn't know need no forbidding.
     pub forbid: Vec<String>,
     /// No run of so many words occurs twice; 0 allows all.
@@ -52,6 +58,9 @@ impl Default for Options {
             sampling: None,
             max_words: Limits::default().max_steps,
             min_words: 0,
+            length_penalty: 0.0,
+            start_with: String::new(),
+            require: Vec::new(),
             forbid: Vec::new(),
             no_repeat_ngram: 0,
             decode: DecodeLimits::default(),
@@ -74,9 +83,14 @@ impl Options {
             .forbid
             .iter()
             .filter_map(|word| known(vocabulary, word));
+        let words = |option, text: &str| phrase(vocabulary, option, text);
+        let required = self.require.iter();
+        let required = required.map(|text| words("a required word", text));
         let limits = Limits {
             max_steps: self.max_words,
             constraints: Constraints {
+                start: words("of the beginning", &self.start_with)?,
+                required: required.collect::<Result<_, _>>()?,
                 min_length: self.min_words,
                 forbidden: forbidden.collect(),
                 no_repeat_ngram: self.no_repeat_ngram,
@@ -87,6 +101,7 @@ impl Options {
             None => Search::Beam(BeamOptions {
                 beam_size: self.beam_size,
                 n_best: self.n_best,
+                length_penalty: self.length_penalty,
                 limits,
             }),
             Some(sampling) => Search::Sample(SampleOptions {
@@ -99,6 +114,23 @@ impl Options {
             }),
         })
     }
+}
+
+/// The words of a text, each of which must be known. Texts are cut as the vocabulary's were.
+fn phrase(
+    vocabulary: &Vocabulary,
+    option: &'static str,
+    text: &str,
+) -> Result<Vec<u32>, CaptionError> {
+    let known = text.split_whitespace().map(|word| known(vocabulary, word));
+    if let Some(ids) = known.collect() {
+        return Ok(ids);
+    }
+    let id = |word: String| match vocabulary.id(&word) {
+        Some(id) => Ok(id),
+        None => Err(CaptionError::UnknownWord { option, word }),
+    };
+    tokenize(text).into_iter().map(id).collect()
 }
 
 /// A word as it is, or else in lower case, as most vocabularies have their words.

@@ -56,6 +56,18 @@ pub(super) struct Prepared {
 }
 
 impl Source<'_> {
+    /// Its pixels.
+    ///
+    /// # Errors
+    /// What keeps it from being decoded.
+    pub fn decode(&self, limits: &DecodeLimits) -> Result<Picture, PictureError> {
+        match self {
+            Self::Picture(picture) => Ok((*picture).clone()),
+            Self::Bytes(bytes) => decode(bytes, limits),
+            Self::File(path) => open(path, limits),
+        }
+    }
+
     /// Decodes and resizes for every encoder.
     pub(super) fn prepare(
         &self,
@@ -68,12 +80,8 @@ impl Source<'_> {
                 check(picture)?;
                 picture
             }
-            Self::Bytes(bytes) => {
-                decoded = decode(bytes, limits)?;
-                &decoded
-            }
-            Self::File(path) => {
-                decoded = open(path, limits)?;
+            _ => {
+                decoded = self.decode(limits)?;
                 &decoded
             }
         };
