@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::corpus::Corpus;
-use crate::ngrams::{MAX_ORDER, Ngrams, count};
+use crate::ngrams::{MAX_ORDER, Ngrams, counts};
 
 /// coco-caption's constants against division by zero.
 const TINY: f64 = 1e-15;
@@ -102,21 +102,11 @@ pub fn bleu_counts(corpus: &Corpus) -> Vec<BleuCounts> {
 pub(crate) fn counts_of(corpus: &Corpus, ngrams: &Ngrams) -> Vec<BleuCounts> {
     (0..corpus.len())
         .into_par_iter()
-        .map_init(Scratch::default, |scratch, i| {
-            image(corpus, ngrams, i, scratch)
-        })
+        .map_init(Vec::new, |clipped, i| image(corpus, ngrams, i, clipped))
         .collect()
 }
 
-/// Buffers that live as long as a thread's work.
-#[derive(Default)]
-struct Scratch {
-    candidate: Vec<(u32, u32)>,
-    reference: Vec<(u32, u32)>,
-    clipped: Vec<u32>,
-}
-
-fn image(corpus: &Corpus, ngrams: &Ngrams, image: usize, scratch: &mut Scratch) -> BleuCounts {
+fn image(corpus: &Corpus, ngrams: &Ngrams, image: usize, clipped: &mut Clipped) -> BleuCounts {
     let length = corpus.candidate(image).len();
     let closest = corpus
         .references(image)
@@ -130,36 +120,32 @@ fn image(corpus: &Corpus, ngrams: &Ngrams, image: usize, scratch: &mut Scratch) 
     for order in 1..=MAX_ORDER {
         let candidate = ngrams.candidate(image, order);
         counts.ngrams[order - 1] = candidate.len() as u64;
-        counts.matches[order - 1] = matches(candidate, ngrams.references(image, order), scratch);
+        counts.matches[order - 1] = matches(candidate, ngrams.references(image, order), clipped);
     }
     counts
 }
 
-/// Candidate n-grams, each at most as often as in the reference that has most of it.
+/// A candidate's n-grams: name, how often it occurs, and how often that is matched.
+type Clipped = Vec<(u32, u32, u32)>;
+
+/// Candidate n-grams, each at most as often as in the reference that has most of it; all names are sorted.
 fn matches<'n>(
     candidate: &[u32],
     references: impl Iterator<Item = &'n [u32]>,
-    scratch: &mut Scratch,
+    clipped: &mut Clipped,
 ) -> u64 {
-    let Scratch {
-        candidate: wanted,
-        reference: found,
-        clipped,
-    } = scratch;
-    count(candidate, wanted);
     clipped.clear();
-    clipped.resize(wanted.len(), 0);
+    clipped.extend(counts(candidate).map(|(name, times)| (name, times, 0)));
     for reference in references {
-        count(reference, found);
-        let mut found = found.iter().peekable();
-        for (&(name, times), clipped) in wanted.iter().zip(clipped.iter_mut()) {
-            while found.next_if(|f| f.0 < name).is_some() {}
-            if let Some(f) = found.next_if(|f| f.0 == name) {
-                *clipped = (*clipped).max(times.min(f.1));
+        let mut found = counts(reference).peekable();
+        for (name, times, matched) in clipped.iter_mut() {
+            while found.next_if(|f| f.0 < *name).is_some() {}
+            if let Some(f) = found.next_if(|f| f.0 == *name) {
+                *matched = (*matched).max(f.1.min(*times));
             }
         }
     }
-    clipped.iter().map(|&c| u64::from(c)).sum()
+    clipped.iter().map(|c| u64::from(c.2)).sum()
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::corpus::Corpus;
 use crate::document_frequency::Weights;
-use crate::ngrams::{MAX_ORDER, Ngrams, count};
+use crate::ngrams::{MAX_ORDER, Ngrams, counts};
 
 /// σ of the Gaussian length penalty, in words.
 const SIGMA: f64 = 6.0;
@@ -73,8 +73,10 @@ struct Vector {
 }
 
 impl Vector {
+    /// From an order's sorted names.
     fn set(&mut self, names: &[u32], order: usize, weights: &Weights) {
-        count(names, &mut self.counts);
+        self.counts.clear();
+        self.counts.extend(counts(names));
         self.weights.clear();
         self.weights.extend(
             self.counts

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::tokenizer::each_task;
 use crate::words::Words;
 
 /// Candidates and references of N images; sentence 0.. of `sentences` are stored flat for speed.
@@ -58,19 +59,38 @@ impl Sentences {
             .map_or_else(|| self.get(sentence), Vec::as_slice)
     }
 
-    fn push(&mut self, words: &mut Words, line: &str) {
+    pub(crate) fn push(&mut self, words: &mut Words, line: &str) {
         // Nearly every line is split the same way by both.
-        let plain = |word: &str| !word.is_empty() && !word.contains(is_python_space);
-        if line.split(' ').all(plain) {
-            self.tokens
-                .extend(line.split(' ').map(|word| words.intern(word)));
-        } else {
+        let known = self.tokens.len();
+        let printable = line
+            .bytes()
+            .fold(true, |all, b| all & (b' '..0x7f).contains(&b));
+        let plain = printable
+            && line.split(' ').all(|word| {
+                self.tokens.push(words.intern(word));
+                !word.is_empty()
+            });
+        if !plain {
+            self.tokens.truncate(known);
             let split = line.split(is_python_space).filter(|word| !word.is_empty());
             self.tokens.extend(split.map(|word| words.intern(word)));
-            let spaced = line.split(' ').map(|word| words.intern(word)).collect();
-            self.spaced.insert(self.len(), spaced);
+            let spaced: Vec<u32> = line.split(' ').map(|word| words.intern(word)).collect();
+            if spaced != self.tokens[known..] {
+                self.spaced.insert(self.len(), spaced);
+            }
         }
         self.ends.push(self.tokens.len());
+    }
+
+    /// Adds sentences whose words have other numbers; `numbers` has ours.
+    fn append(&mut self, other: &Self, numbers: &[u32]) {
+        let ours = |word: &u32| numbers[*word as usize];
+        let (sentences, known) = (self.len(), self.tokens.len());
+        self.tokens.extend(other.tokens.iter().map(ours));
+        self.ends.extend(other.ends.iter().map(|end| known + end));
+        let spaced = other.spaced.iter();
+        self.spaced
+            .extend(spaced.map(|(s, words)| (sentences + s, words.iter().map(ours).collect())));
     }
 }
 
@@ -98,6 +118,43 @@ impl Corpus {
             self.references.push(&mut self.words, reference.as_ref());
         }
         self.reference_ends.push(self.references.len());
+    }
+
+    /// Images with a candidate and references each, in coco-caption's tokens, made in parallel.
+    ///
+    /// Candidates are read as the lines of one file and references of another, as coco-caption does.
+    pub(crate) fn tokenize<'c>(
+        images: impl Iterator<Item = (&'c str, &'c str, &'c [String])> + Clone,
+    ) -> Self {
+        let candidates: Vec<&str> = images.clone().map(|image| image.1).collect();
+        let references: Vec<&String> = images.clone().flat_map(|image| image.2).collect();
+        // Each task numbers its words for itself.
+        let new = <(Words, Sentences)>::default;
+        let add =
+            |(words, sentences): &mut (Words, Sentences), line: &str| sentences.push(words, line);
+        let mut corpus = Self::new();
+        let Self {
+            words,
+            candidates: own,
+            references: others,
+            ..
+        } = &mut corpus;
+        for (tasks, sentences) in [
+            (each_task(&candidates, new, add), own),
+            (each_task(&references, new, add), others),
+        ] {
+            for (task_words, task) in tasks {
+                let numbers: Vec<u32> = task_words.iter().map(|word| words.intern(word)).collect();
+                sentences.append(&task, &numbers);
+            }
+        }
+        let mut end = 0;
+        for (id, _, references) in images {
+            corpus.ids.push(id.to_owned());
+            end += references.len();
+            corpus.reference_ends.push(end);
+        }
+        corpus
     }
 
     /// N, the number of images.

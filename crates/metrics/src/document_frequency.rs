@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -67,14 +68,15 @@ impl DocumentFrequencies {
     /// Counts over the references of a corpus.
     pub fn count(corpus: &Corpus) -> Self {
         let ngrams = Ngrams::new(corpus);
-        let frequencies = count(corpus, &ngrams);
         let mut counts = HashMap::new();
         for order in 1..=MAX_ORDER {
-            each_reference_ngram(corpus, &ngrams, order, |name, words| {
-                counts
-                    .entry(corpus.text(words))
-                    .or_insert(u64::from(frequencies[order - 1][name as usize]));
-            });
+            for (name, images) in (0..).zip(ngrams.images(order)) {
+                // An n-gram of candidates only is in no document.
+                if images > 0 {
+                    let words = ngrams.words(order, name);
+                    counts.insert(corpus.text(&words[..order]), u64::from(images));
+                }
+            }
         }
         Self {
             format: FORMAT.into(),
@@ -152,72 +154,26 @@ impl Weights {
         let logs: Vec<f64> = (0..=corpus.len())
             .map(|df| images - (df.max(1) as f64).ln())
             .collect();
-        Self(count(corpus, ngrams).map(|order| order.iter().map(|&df| logs[df as usize]).collect()))
+        Self(std::array::from_fn(|n| {
+            ngrams.images(n + 1).map(|df| logs[df as usize]).collect()
+        }))
     }
 
     /// Frequencies are those of another corpus.
     pub(crate) fn of(frequencies: &DocumentFrequencies, corpus: &Corpus, ngrams: &Ngrams) -> Self {
         let images = (frequencies.images as f64).ln();
         Self(std::array::from_fn(|n| {
-            let mut weights = vec![f64::NAN; ngrams.distinct(n + 1)];
-            each_ngram(corpus, ngrams, n + 1, |name, words| {
-                if weights[name as usize].is_nan() {
-                    let df = frequencies.get(&corpus.text(words)).max(1);
-                    weights[name as usize] = images - (df as f64).ln();
-                }
-            });
-            weights
+            let weight = |name: u32| {
+                let words = ngrams.words(n + 1, name);
+                let df = frequencies.get(&corpus.text(&words[..=n])).max(1);
+                images - (df as f64).ln()
+            };
+            let names = 0..ngrams.distinct(n + 1) as u32;
+            names.into_par_iter().map(weight).collect()
         }))
     }
 
     pub(crate) fn get(&self, order: usize, name: u32) -> f64 {
         self.0[order - 1][name as usize]
     }
-}
-
-/// Number of images whose references have each n-gram, by order and name.
-fn count(corpus: &Corpus, ngrams: &Ngrams) -> [Vec<u32>; MAX_ORDER] {
-    std::array::from_fn(|n| {
-        let mut counts = vec![0; ngrams.distinct(n + 1)];
-        // The last image that counted each n-gram, plus 1.
-        let mut counted = vec![0; counts.len()];
-        for image in 0..corpus.len() {
-            for &name in ngrams.references(image, n + 1).flatten() {
-                if std::mem::replace(&mut counted[name as usize], image + 1) != image + 1 {
-                    counts[name as usize] += 1;
-                }
-            }
-        }
-        counts
-    })
-}
-
-fn each_reference_ngram(
-    corpus: &Corpus,
-    ngrams: &Ngrams,
-    order: usize,
-    mut each: impl FnMut(u32, &[u32]),
-) {
-    for image in 0..corpus.len() {
-        for (names, words) in ngrams
-            .references(image, order)
-            .zip(corpus.references(image))
-        {
-            names
-                .iter()
-                .zip(words.windows(order))
-                .for_each(|(&name, words)| each(name, words));
-        }
-    }
-}
-
-fn each_ngram(corpus: &Corpus, ngrams: &Ngrams, order: usize, mut each: impl FnMut(u32, &[u32])) {
-    for image in 0..corpus.len() {
-        let names = ngrams.candidate(image, order);
-        names
-            .iter()
-            .zip(corpus.candidate(image).windows(order))
-            .for_each(|(&name, words)| each(name, words));
-    }
-    each_reference_ngram(corpus, ngrams, order, each);
 }

@@ -29,6 +29,11 @@ impl Words {
         self.ends.is_empty()
     }
 
+    /// All words, by id.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        (0..self.ends.len() as u32).map(|id| self.word(id))
+    }
+
     /// The word with this id.
     ///
     /// # Panics

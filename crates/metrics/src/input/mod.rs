@@ -11,9 +11,9 @@ mod plain;
 mod problem;
 mod result_struct;
 
-use std::collections::HashMap;
 use std::path::Path;
 
+use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 pub use coco::{parse_annotations, parse_results};
@@ -24,7 +24,6 @@ pub use problem::Problem;
 pub use result_struct::parse_result_struct;
 
 use crate::corpus::Corpus;
-use crate::tokenizer::captions;
 
 /// Images of one file in its order, each with its captions as they were written.
 ///
@@ -237,22 +236,12 @@ impl Pairs<'_> {
 
     /// Tokens of every caption, made in parallel.
     pub fn corpus(&self, tokenization: Tokenization) -> Corpus {
-        let mut corpus = Corpus::new();
-        if tokenization == Tokenization::Whitespace {
-            self.images
-                .iter()
-                .for_each(|(id, candidate, references)| corpus.push(*id, candidate, references));
-            return corpus;
+        if tokenization == Tokenization::Ptb {
+            return Corpus::tokenize(self.images.iter().copied());
         }
-        // Two lists, as coco-caption makes two files: a line's end depends on the next line.
-        let candidates: Vec<&str> = self.images.iter().map(|image| image.1).collect();
-        let references: Vec<&String> = self.images.iter().flat_map(|image| image.2).collect();
-        let (candidates, references) = (captions(&candidates), captions(&references));
-        let mut rest = references.as_slice();
-        for ((id, _, references), candidate) in self.images.iter().zip(&candidates) {
-            let (own, others) = rest.split_at(references.len());
-            corpus.push(*id, candidate, own);
-            rest = others;
+        let mut corpus = Corpus::new();
+        for (id, candidate, references) in &self.images {
+            corpus.push(*id, candidate, references);
         }
         corpus
     }
