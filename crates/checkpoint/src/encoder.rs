@@ -1,4 +1,4 @@
-//! Encoders from other people's weight files: `.safetensors` and PyTorch's `.pth`.
+//! Encoders from other people's weight files: `.safetensors`, PyTorch's `.pth` and Caffe's `.caffemodel`.
 //!
 //! Here: which format a file has and which encoder its tensors are. Not here: PyTorch's format (`legacy`), Caffe's
 //! (`legacy`), the layers (`models::encoder`).
@@ -14,7 +14,7 @@ use tensor::Device;
 use crate::error::read_error;
 use crate::legacy::{is_torch, read_torch};
 use crate::load::{read_header, read_numbers};
-use crate::{CheckpointError, checkpoint};
+use crate::{CheckpointError, EncoderPart, checkpoint};
 
 /// Loads an encoder of a known family; which one, its tensors' names and shapes tell.
 ///
@@ -25,14 +25,19 @@ pub fn load_encoder(
     path: &Path,
     device: &Device,
 ) -> Result<(EncoderConfig, Encoder), CheckpointError> {
-    let state = load_state(path)?;
+    let part = EncoderPart::load(path)?;
     let wrong = |source| CheckpointError::Encoder {
         path: path.into(),
         source,
     };
-    let config = EncoderConfig::detect(&state).map_err(wrong)?;
-    let encoder = Encoder::from_state(config.network(), &state, device).map_err(wrong)?;
-    Ok((config, encoder))
+    let encoder = part.build(device).map_err(wrong)?;
+    Ok((part.about.config, encoder))
+}
+
+/// Whether a file is one of Caffe's, by its ending: its first bytes say nothing.
+pub(crate) fn is_caffe(path: &Path) -> bool {
+    let ending = path.extension();
+    ending.is_some_and(|e| e.eq_ignore_ascii_case("caffemodel"))
 }
 
 /// Reads all tensors of floating-point numbers of a `.safetensors` or PyTorch file.

@@ -10,6 +10,9 @@ use models::encoder::{Encoder, EncoderConfig, EncoderError, StateDict};
 use serde::{Deserialize, Serialize};
 use tensor::Device;
 
+use crate::encoder::is_caffe;
+use crate::error::read_error;
+use crate::legacy::read_caffe;
 use crate::{CheckpointError, load_state};
 
 /// Prefix of the encoder's arrays; no parameter of a decoder starts with it.
@@ -50,6 +53,18 @@ impl EncoderPart {
     /// # Errors
     /// As [`crate::load_encoder`].
     pub fn load(path: &Path) -> Result<Self, CheckpointError> {
+        if is_caffe(path) {
+            let bytes = std::fs::read(path).map_err(|source| read_error(path, source))?;
+            let (config, state) = read_caffe(&bytes, path)?;
+            let preprocessing = published_preprocessing(&config);
+            return Ok(Self {
+                about: EncoderAbout {
+                    config,
+                    preprocessing,
+                },
+                state,
+            });
+        }
         let mut state = load_state(path)?;
         let wrong = |source| CheckpointError::Encoder {
             path: path.into(),
@@ -99,6 +114,14 @@ impl EncoderAbout {
             return Some(problem);
         }
         let size = self.preprocessing.size;
+        if let EncoderConfig::Layers(described) = &self.config
+            && described.size != size
+        {
+            return Some(format!(
+                "takes pictures of {} pixels, {size} are prepared",
+                described.size
+            ));
+        }
         match self.widths() {
             Some(_) => None,
             None => Some(format!("has no output for pictures of {size} pixels")),
@@ -125,5 +148,10 @@ pub fn published_preprocessing(config: &EncoderConfig) -> Preprocessing {
         EncoderConfig::EfficientNetLite(_) | EncoderConfig::Small(_) => {
             Preprocessing::efficientnet_lite(size)
         }
+        // Caffe's, which NeuralTalk's scripts fed so.
+        EncoderConfig::Layers(_) => Preprocessing {
+            size,
+            ..Preprocessing::caffe_vgg()
+        },
     }
 }

@@ -5,7 +5,9 @@
 //!
 //! Data goes to standard output, messages to standard error. Exit codes: `exit.rs`.
 
+mod attention_svg;
 mod bundled;
+mod caption_output;
 mod captions;
 mod commands;
 mod demo;

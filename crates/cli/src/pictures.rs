@@ -38,6 +38,15 @@ pub(crate) struct DecodeArgs {
         help_heading = "Pictures"
     )]
     max_megapixels: f64,
+
+    /// Most memory for decoding one picture, in MiB
+    #[arg(
+        long,
+        value_name = "MIB",
+        default_value_t = 2048,
+        help_heading = "Pictures"
+    )]
+    max_memory: u64,
 }
 
 impl DecodeArgs {
@@ -47,6 +56,7 @@ impl DecodeArgs {
         DecodeLimits {
             allow_truncated: self.allow_truncated,
             max_pixels: (self.max_megapixels * 1e6) as u64,
+            max_bytes: self.max_memory.saturating_mul(1 << 20),
             ..usual
         }
     }
@@ -71,8 +81,8 @@ impl Input {
     }
 }
 
-/// The pictures that words on the command line mean: a file, a folder's pictures by name, `@list` (a file of names, one
-/// a line), `-` for standard input.
+/// The pictures that words on the command line mean: a file, a folder's pictures by name, a pattern (`*`, `?`, `[ab]`, `**`
+/// for folders of any depth), `@list` (a file of names, one a line), `-` for standard input.
 pub(crate) fn inputs(words: &[String], recursive: bool) -> anyhow::Result<Vec<Input>> {
     let mut found = Vec::new();
     for word in words {
@@ -91,11 +101,33 @@ pub(crate) fn inputs(words: &[String], recursive: bool) -> anyhow::Result<Vec<In
             let path = PathBuf::from(word);
             match path.is_dir() {
                 true => found.extend(in_folder(&path, recursive)?.into_iter().map(Input::File)),
+                false if !path.exists() && word.contains(['*', '?', '[']) => {
+                    found.extend(matching(word)?.into_iter().map(Input::File));
+                }
                 false => found.push(Input::File(path)),
             }
         }
     }
     Ok(found)
+}
+
+/// Files that a pattern matches, sorted by name. Shells do that themselves unless the pattern is quoted; some don't.
+fn matching(pattern: &str) -> anyhow::Result<Vec<PathBuf>> {
+    let found = glob::glob(pattern).map_err(|error| {
+        Failure::usage(format!("`{pattern}`: {}, at byte {}", error.msg, error.pos))
+    })?;
+    let mut files = Vec::new();
+    for path in found {
+        let path = path.map_err(|error| {
+            let place = error.path().to_owned();
+            cannot("read", &place)(error.into())
+        })?;
+        if !path.is_dir() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// Pictures of a folder, by their endings, sorted by name.
@@ -216,7 +248,11 @@ pub(crate) fn report_failures(
     if let Some(list) = list {
         let lines: String = failures
             .iter()
-            .map(|(name, why)| format!("{name}\t{why}\n"))
+            .map(|(name, why)| {
+                // Some decoders' messages have several lines.
+                let [name, why] = [name, why].map(|text| text.replace(['\t', '\n', '\r'], " "));
+                format!("{name}\t{why}\n")
+            })
             .collect();
         std::fs::write(list, lines).map_err(cannot("write", list))?;
     }

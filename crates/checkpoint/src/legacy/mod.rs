@@ -1,11 +1,14 @@
 //! Data-only readers of other people's checkpoints, and a writer of NeuralTalk's.
 //!
 //! Here: pickles ([`Pickle`]), and what NeuralTalk puts in them ([`NeuralTalkCheckpoint`],
-//! [`export_neuraltalk`]), PyTorch's state dicts ([`read_torch`]). Not here: our own format (`load.rs`, `save.rs`).
+//! [`export_neuraltalk`]), PyTorch's state dicts ([`read_torch`]), Caffe's networks ([`read_caffe`]). Not here: our own format (`load.rs`, `save.rs`).
 //!
 //! None of these readers has an operation that calls something, so there is nothing to attack:
 //! what is not data is refused with its name and its position.
 
+mod caffe;
+mod caffe_message;
+mod caffe_network;
 mod escapes;
 mod export;
 mod graph;
@@ -19,6 +22,7 @@ mod pickle_writer;
 mod torch;
 mod torch_file;
 
+pub use caffe::{CAFFE_MEMORY_FACTOR, read_caffe};
 pub use export::export_neuraltalk;
 pub use neuraltalk::{
     NEURALTALK_MEMORY_FACTOR, NamedArray64, NeuralTalkCheckpoint, read_neuraltalk,

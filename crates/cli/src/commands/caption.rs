@@ -3,19 +3,20 @@
 //! Here: which pictures, which model, and where captions go. Not here: how they are made (`generate::Captioner`), features
 //! that are stored already (`predict`).
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use data::picture::PictureError;
-use generate::{BLOCK, Captioner, Options, Sentence, Source};
+use data::picture::{PictureError, Preprocessing};
+use generate::{BLOCK, Captioner, Options, Sampling, Sentence, Source};
 use indicatif::ProgressBar;
-use serde_json::json;
 
-use crate::bundled;
+use crate::caption_output::{Begun, CSV_HEAD, Existing, Form, write_sidecar};
 use crate::device::DeviceArgs;
 use crate::exit::{Exit, Failure, cannot};
 use crate::pictures::{self, DecodeArgs, Input};
+use crate::{attention_svg, bundled};
 
 /// Caption photographs
 #[derive(clap::Args)]
@@ -26,9 +27,11 @@ stops the others; the exit code is then 1.
 Examples:
   neuraltalk caption photo.jpg
   neuraltalk caption photos --recursive --sidecar txt
+  neuraltalk caption photo.jpg --require dog --start-with 'a photo of' --attention looked
+  neuraltalk caption 'photos/*.jpg' --csv --out captions.csv --resume
   neuraltalk caption @list.txt --n-best 3 --json --checkpoint best.safetensors --encoder lite0.safetensors")]
 pub(crate) struct Args {
-    /// Pictures: files, folders, @LIST (names, one a line), or - for standard input
+    /// Pictures: files, folders, patterns ('photos/**/*.jpg'), @LIST (names, one a line), or - for standard input
     #[arg(value_name = "PICTURES", required = true)]
     pictures: Vec<String>,
 
@@ -59,6 +62,14 @@ pub(crate) struct Args {
     )]
     n_best: usize,
 
+    /// Begin every caption with these words
+    #[arg(long, value_name = "TEXT", default_value = "", help_heading = "Search")]
+    start_with: String,
+
+    /// A word or phrase that every caption must have; may be given several times
+    #[arg(long, value_name = "WORD", help_heading = "Search")]
+    require: Vec<String>,
+
     /// A word that no caption may have; may be given several times
     #[arg(long, value_name = "WORD", help_heading = "Search")]
     forbid: Vec<String>,
@@ -71,6 +82,40 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Search")]
     min_words: usize,
 
+    /// Most words of a caption, its end counted
+    #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Search")]
+    max_words: usize,
+
+    /// Rank captions by log probability / words^A: 0 is the likeliest, 1 the likeliest by the word
+    #[arg(long, value_name = "A", default_value_t = 0.0, help_heading = "Search")]
+    length_penalty: f64,
+
+    /// Draw words at this temperature instead of searching: 1 is the model's own, towards 0 greedy
+    #[arg(long, value_name = "T", conflicts_with_all = ["require", "length_penalty"], help_heading = "Search")]
+    temperature: Option<f64>,
+
+    /// Draw from the N likeliest words only
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "temperature",
+        help_heading = "Search"
+    )]
+    top_k: Option<usize>,
+
+    /// Draw from the fewest likeliest words that have this probability together
+    #[arg(
+        long,
+        value_name = "P",
+        requires = "temperature",
+        help_heading = "Search"
+    )]
+    top_p: Option<f64>,
+
+    /// What draws depend on, besides the picture
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Search")]
+    seed: u64,
+
     /// Print one JSON object a picture
     #[arg(long, alias = "jsonl", conflicts_with = "csv", help_heading = "Output")]
     json: bool,
@@ -78,6 +123,14 @@ pub(crate) struct Args {
     /// Print comma-separated values: file, rank, caption, log probability
     #[arg(long, help_heading = "Output")]
     csv: bool,
+
+    /// Write captions to this file, which must not be there, instead of standard output
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    out: Option<PathBuf>,
+
+    /// Go on with the file of --out: pictures that it has captions of are left out
+    #[arg(long, requires = "out", help_heading = "Output")]
+    resume: bool,
 
     /// Write each caption beside its picture, in a file of this ending
     #[arg(long, value_name = "ENDING", help_heading = "Output")]
@@ -93,6 +146,10 @@ pub(crate) struct Args {
     )]
     existing: Existing,
 
+    /// Draw where the model looked for each word, one SVG file a caption, in this folder
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    attention: Option<PathBuf>,
+
     /// List pictures that failed in this file, with the reason
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     failures: Option<PathBuf>,
@@ -104,37 +161,26 @@ pub(crate) struct Args {
     device: DeviceArgs,
 }
 
-/// What becomes of a sidecar that exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Existing {
-    /// Leave it, and don't caption its picture: what a stopped run has done is not done again.
-    Skip,
-    /// Replace it.
-    Overwrite,
-    /// The caption on a new line at its end.
-    Append,
-    /// The caption on a new line at its beginning.
-    Prepend,
-}
-
 /// Captions, prints, reports.
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    if args.n_best == 0 || args.beam_size < args.n_best {
-        let message = format!(
-            "--n-best {} with --beam-size {}",
-            args.n_best, args.beam_size
-        );
-        return Err(Failure::usage(message)
-            .hint("a beam of N finds at most N captions")
-            .into());
-    }
+    args.check()?;
     let mut inputs = pictures::inputs(&args.pictures, args.recursive)?;
     pictures::at_least_one(&inputs, &args.pictures)?;
     let given = inputs.len();
-    inputs.retain(|input| !args.is_done(input));
+    let mut begun = match &args.out {
+        Some(path) => Some(Begun::open(path, args.form(), args.n_best, args.resume)?),
+        None => None,
+    };
+    inputs.retain(|input| {
+        let shown = || args.form().shown(&input.name());
+        let written = begun
+            .as_ref()
+            .is_some_and(|begun| begun.done.contains(&shown()));
+        !written && !args.has_sidecar(input)
+    });
     if inputs.len() < given {
         eprintln!(
-            "{} of {given} pictures have a sidecar already",
+            "{} of {given} pictures are done already",
             given - inputs.len()
         );
     }
@@ -151,23 +197,32 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
         Input::File(path) => Source::File(path),
     };
     let sources: Vec<Source<'_>> = inputs.iter().map(source).collect();
+    let drawings = match &args.attention {
+        Some(folder) => Some(Drawings::new(folder, &captioner)?),
+        None => None,
+    };
     let bar = pictures::progress(inputs.len(), "captions");
+    let fresh = begun.as_ref().is_none_or(|begun| begun.fresh);
     let mut writer = Writer {
         args,
-        out,
+        out: match &mut begun {
+            Some(begun) => &mut begun.file,
+            None => out,
+        },
         bar: &bar,
-        csv_head: args.csv,
+        head: fresh && args.csv,
+        drawings,
         failures: Vec::new(),
     };
     captioner.caption_each(&sources, &options, |place, captions| {
-        writer.write(&inputs[place], captions)?;
+        writer.write(&inputs[place], sources[place], captions)?;
         if (place + 1) % BLOCK == 0 {
             writer.out.flush()?;
         }
         anyhow::Ok(())
     })?;
+    writer.out.flush()?;
     let failures = writer.failures;
-    out.flush()?;
     bar.finish_and_clear();
     pictures::report_failures(&failures, args.failures.as_deref())?;
     Ok(if failures.is_empty() {
@@ -183,7 +238,8 @@ struct Writer<'a> {
     out: &'a mut dyn Write,
     bar: &'a ProgressBar,
     /// Whether the first line of a table is still to be written.
-    csv_head: bool,
+    head: bool,
+    drawings: Option<Drawings<'a>>,
     /// Names of pictures with the reason.
     failures: Vec<(String, String)>,
 }
@@ -192,6 +248,7 @@ impl Writer<'_> {
     fn write(
         &mut self,
         input: &Input,
+        source: Source<'_>,
         captions: Result<Vec<Sentence>, PictureError>,
     ) -> anyhow::Result<()> {
         self.bar.inc(1);
@@ -211,20 +268,15 @@ impl Writer<'_> {
         {
             self.fail(input, format!("{error:#}"));
         }
-        let name = input.name();
-        let line = match (self.args.csv, self.args.json) {
-            (true, _) => {
-                let head = match std::mem::take(&mut self.csv_head) {
-                    true => "file,rank,caption,log_prob\n",
-                    false => "",
-                };
-                head.to_owned() + &rows_of_csv(&name, &captions)
-            }
-            (_, true) => json_line(&name, &captions),
-            _ => plain(&name, &captions),
-        };
+        if let Some(drawings) = &mut self.drawings {
+            drawings.draw(input, source, &self.args.decode, &captions)?;
+        }
+        let mut lines = self.args.form().render(&input.name(), &captions);
+        if std::mem::take(&mut self.head) {
+            lines.insert_str(0, CSV_HEAD);
+        }
         // Through the bar, so that the two don't write over one another on a terminal.
-        Ok(self.bar.suspend(|| self.out.write_all(line.as_bytes()))?)
+        Ok(self.bar.suspend(|| self.out.write_all(lines.as_bytes()))?)
     }
 
     fn fail(&mut self, input: &Input, why: String) {
@@ -233,8 +285,79 @@ impl Writer<'_> {
     }
 }
 
+/// A folder of pictures of attention.
+struct Drawings<'a> {
+    folder: &'a Path,
+    preprocessing: &'a Preprocessing,
+    /// Names that are taken: pictures of two folders may be called the same.
+    names: HashSet<String>,
+}
+
+impl<'a> Drawings<'a> {
+    fn new(folder: &'a Path, captioner: &'a Captioner) -> anyhow::Result<Self> {
+        let Some(preprocessing) = captioner.attentive() else {
+            return Err(Failure::usage("the model has no attention to draw")
+                .hint("train one with `--generator attention`")
+                .into());
+        };
+        fs::create_dir_all(folder).map_err(cannot("create", folder))?;
+        Ok(Self {
+            folder,
+            preprocessing,
+            names: HashSet::new(),
+        })
+    }
+
+    fn draw(
+        &mut self,
+        input: &Input,
+        source: Source<'_>,
+        decode: &DecodeArgs,
+        captions: &[Sentence],
+    ) -> anyhow::Result<()> {
+        let picture = source.decode(&decode.limits())?;
+        let stem = match input {
+            Input::File(path) => path.file_name().unwrap_or_default().to_string_lossy(),
+            Input::Stdin => "stdin".into(),
+        };
+        for caption in captions {
+            let numbers = (2..).map(|n| format!("{stem}.{n}.svg"));
+            let mut names = std::iter::once(format!("{stem}.svg")).chain(numbers);
+            let name = names.find(|name| self.names.insert(name.clone()));
+            let path = self.folder.join(name.expect("numbers don't end"));
+            if let Some(svg) = attention_svg::render(&picture, self.preprocessing, caption)? {
+                fs::write(&path, svg).map_err(cannot("write", &path))?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Args {
-    fn is_done(&self, input: &Input) -> bool {
+    /// What clap can't compare.
+    fn check(&self) -> Result<(), Failure> {
+        if self.temperature.is_none() && (self.n_best == 0 || self.beam_size < self.n_best) {
+            let message = format!(
+                "--n-best {} with --beam-size {}",
+                self.n_best, self.beam_size
+            );
+            return Err(Failure::usage(message).hint("a beam of N finds at most N captions"));
+        }
+        match self.n_best {
+            0 => Err(Failure::usage("--n-best 0 leaves nothing to write")),
+            _ => Ok(()),
+        }
+    }
+
+    fn form(&self) -> Form {
+        match (self.csv, self.json) {
+            (true, _) => Form::Csv,
+            (_, true) => Form::Json,
+            _ => Form::Plain,
+        }
+    }
+
+    fn has_sidecar(&self, input: &Input) -> bool {
         match (&self.sidecar, input) {
             (Some(ending), Input::File(path)) if self.existing == Existing::Skip => {
                 path.with_extension(ending).exists()
@@ -253,72 +376,21 @@ impl Args {
         Options {
             beam_size: self.beam_size,
             n_best: self.n_best,
+            sampling: self.temperature.map(|temperature| Sampling {
+                temperature,
+                top_k: self.top_k,
+                top_p: self.top_p,
+                seed: self.seed,
+            }),
+            max_words: self.max_words,
             min_words: self.min_words,
+            length_penalty: self.length_penalty,
+            start_with: self.start_with.clone(),
+            require: self.require.clone(),
             forbid: self.forbid.clone(),
             no_repeat_ngram: self.no_repeat_ngram,
             decode: self.decode.limits(),
-            ..Options::default()
+            attention: self.attention.is_some(),
         }
     }
-}
-
-/// A name with a tab or newline in it would break the line.
-fn plain(name: &str, captions: &[Sentence]) -> String {
-    let name = name.replace(['\t', '\n', '\r'], " ");
-    captions
-        .iter()
-        .map(|caption| format!("{name}\t{}\n", caption.text))
-        .collect()
-}
-
-fn json_line(name: &str, captions: &[Sentence]) -> String {
-    let all: Vec<_> = captions
-        .iter()
-        .map(|c| json!({"caption": c.text, "log_prob": c.log_prob}))
-        .collect();
-    let best = &captions[0];
-    format!(
-        "{}\n",
-        json!({"file": name, "caption": best.text, "log_prob": best.log_prob, "captions": all})
-    )
-}
-
-fn rows_of_csv(name: &str, captions: &[Sentence]) -> String {
-    let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
-    (1..)
-        .zip(captions)
-        .map(|(rank, c)| {
-            format!(
-                "{},{rank},{},{}\n",
-                quoted(name),
-                quoted(&c.text),
-                c.log_prob
-            )
-        })
-        .collect()
-}
-
-fn write_sidecar(
-    picture: &Path,
-    ending: &str,
-    existing: Existing,
-    caption: &str,
-) -> anyhow::Result<()> {
-    let path = picture.with_extension(ending);
-    let old = match (existing, path.exists()) {
-        (Existing::Append | Existing::Prepend, true) => {
-            fs::read_to_string(&path).map_err(cannot("read", &path))?
-        }
-        _ => String::new(),
-    };
-    let old = old.trim_end_matches('\n');
-    let text = match (existing, old) {
-        (_, "") => format!("{caption}\n"),
-        (Existing::Prepend, old) => format!("{caption}\n{old}\n"),
-        (_, old) => format!("{old}\n{caption}\n"),
-    };
-    checkpoint::replace(&mut checkpoint::LocalDisk, &path, |out| {
-        out.write_all(text.as_bytes())
-    })
-    .map_err(cannot("write", &path))
 }

@@ -14,7 +14,7 @@ use super::state::{EncoderError, StateDict};
 use super::{efficientnet_lite, resnet, vgg};
 
 /// An encoder's family and size.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EncoderConfig {
     /// EfficientNet-Lite 0, 1 or 2.
@@ -25,6 +25,17 @@ pub enum EncoderConfig {
     Vgg16,
     /// 3 x 3 convolutions of so many filters, each with batch norm and ReLU, each halving the picture.
     Small(Vec<usize>),
+    /// Layers that a file described itself, as Caffe's do.
+    Layers(Box<Described>),
+}
+
+/// A network that has no name here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Described {
+    /// Its layers.
+    pub network: Network,
+    /// S, side in pixels of the pictures that it takes.
+    pub size: usize,
 }
 
 impl EncoderConfig {
@@ -38,6 +49,7 @@ impl EncoderConfig {
             Self::ResNet(depth) => resnet::resnet(*depth),
             Self::Vgg16 => vgg::vgg16(),
             Self::Small(filters) => small(filters),
+            Self::Layers(described) => described.network.clone(),
         }
     }
 
@@ -50,6 +62,7 @@ impl EncoderConfig {
             Self::Small(filters) => {
                 (1..=8).contains(&filters.len()) && filters.iter().all(|f| (1..=4096).contains(f))
             }
+            Self::Layers(described) => described.network.can_run(described.size),
         }
     }
 
@@ -59,6 +72,7 @@ impl EncoderConfig {
             Self::EfficientNetLite(variant) => efficientnet_lite::size(*variant),
             Self::ResNet(_) | Self::Vgg16 => 224,
             Self::Small(filters) => 4 << filters.len(),
+            Self::Layers(described) => described.size,
         }
     }
 
@@ -108,6 +122,10 @@ impl fmt::Display for EncoderConfig {
             Self::ResNet(depth) => write!(f, "resnet{depth}"),
             Self::Vgg16 => f.write_str("vgg16"),
             Self::Small(filters) => write!(f, "small {filters:?}"),
+            Self::Layers(described) => {
+                let convolutions = described.network.convolutions().len();
+                write!(f, "{convolutions} convolutions")
+            }
         }
     }
 }

@@ -21,7 +21,7 @@ use nn::{Bound, Parameter, Parameters, initialization};
 use tensor::ops::{self, Statistics};
 use tensor::{Device, Element, Tape, Tensor, Var};
 
-pub use config::EncoderConfig;
+pub use config::{Described, EncoderConfig};
 pub use efficientnet_lite::efficientnet_lite;
 pub use folded::FoldedEncoder;
 pub use network::{Convolution, Kind, Layer, Network, Pool};

@@ -8,9 +8,10 @@ use tensor::ops::{self, Padding, Statistics};
 use tensor::{Element, Tape, Var};
 
 use nn::Bound;
+use serde::{Deserialize, Serialize};
 
 /// A network from pixels to regions, and from regions to one vector a picture.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Network {
     /// From pixels (B, S, S, 3) to regions (B, H, W, D).
     pub trunk: Vec<Layer>,
@@ -21,7 +22,8 @@ pub struct Network {
 }
 
 /// One step.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Layer {
     /// A convolution, what normalises or shifts it, and its activation.
     Convolution(Convolution),
@@ -40,23 +42,25 @@ pub enum Layer {
         /// The short one.
         shortcut: Vec<Layer>,
         /// After the sum.
+        #[serde(with = "ActivationText")]
         activation: Activation,
     },
 }
 
 /// A window that moves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pool {
     /// Rows and columns of the window.
     pub kernel: [usize; 2],
     /// How far it moves.
     pub stride: usize,
     /// What lies beyond the border.
+    #[serde(with = "PaddingText")]
     pub padding: Padding,
 }
 
 /// A convolution with what belongs to it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Convolution {
     /// Name of its weights, without `.weight`.
     pub name: String,
@@ -71,11 +75,13 @@ pub struct Convolution {
     /// M, filters.
     pub outputs: usize,
     /// After norm or bias.
+    #[serde(with = "ActivationText")]
     pub activation: Activation,
 }
 
 /// How filters are laid out, in files and here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// In files (M, C, KH, KW), here (KH, KW, C, M).
     Dense,
@@ -85,6 +91,24 @@ pub enum Kind {
     Depthwise,
     /// A fully connected layer over a whole picture of the window's size: in files (M, C·KH·KW), here (KH, KW, C, M).
     Linear,
+}
+
+/// How a file writes [`Padding`], which belongs to a crate that knows no files.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Padding", rename_all = "kebab-case")]
+enum PaddingText {
+    Same,
+    Each(usize),
+    Ceil(usize),
+}
+
+/// How a file writes [`Activation`].
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Activation", rename_all = "kebab-case")]
+enum ActivationText {
+    None,
+    Relu,
+    Relu6,
 }
 
 impl Convolution {
@@ -183,12 +207,77 @@ impl Network {
         all
     }
 
+    /// Whether a description from a file makes sense: every size possible, every name there once, and an output for pictures of
+    /// `size` pixels.
+    pub fn can_run(&self, size: usize) -> bool {
+        let convolutions = self.convolutions();
+        let mut names: Vec<&str> = convolutions.iter().map(|c| c.name.as_str()).collect();
+        names.extend(convolutions.iter().filter_map(|c| c.norm.as_deref()));
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        let layers = self.trunk.iter().chain(&self.head);
+        (0.0..=1.0).contains(&self.epsilon)
+            && names.len() == all
+            && layers.fold(true, |fit, layer| fit && possible(layer, size))
+            && (1..=MOST_SIDE).contains(&size)
+            && self.outputs(size, size).is_some()
+    }
+
     /// Height, width and channels of the regions of pictures of `height` x `width` pixels, and the width of the vector;
     /// none if a layer has no output for them.
     pub fn outputs(&self, height: usize, width: usize) -> Option<([usize; 3], usize)> {
         let regions = sizes(&self.trunk, [height, width, 3])?;
         let pooled = sizes(&self.head, regions)?;
         (pooled[..2] == [1, 1]).then_some((regions, pooled[2]))
+    }
+}
+
+/// Sizes beyond which nothing is believed: far above any network's, far below an overflow.
+const MOST_SIDE: usize = 1024;
+const MOST_CHANNELS: usize = 1 << 16;
+const MOST_WINDOW: usize = 64;
+
+fn possible(layer: &Layer, size: usize) -> bool {
+    let window = |pool: &Pool, most: usize| {
+        let side = |k: &usize| (1..=most).contains(k);
+        let padding = match pool.padding {
+            Padding::Same => 0,
+            Padding::Each(p) | Padding::Ceil(p) => p,
+        };
+        // A margin as wide as the window would give windows that see nothing.
+        pool.kernel.iter().all(side)
+            && side(&pool.stride)
+            && pool.kernel.iter().all(|&k| padding < k)
+    };
+    match layer {
+        Layer::Convolution(c) => {
+            let channels = |n: usize| (1..=MOST_CHANNELS).contains(&n);
+            let most = match c.kind {
+                Kind::Linear => size,
+                _ => MOST_WINDOW,
+            };
+            let groups = match c.kind {
+                Kind::Grouped(groups) => groups,
+                _ => 1,
+            };
+            channels(c.inputs)
+                && channels(c.outputs)
+                && window(&c.window, most)
+                && (1..=MOST_CHANNELS).contains(&groups)
+                && c.inputs.is_multiple_of(groups)
+                && c.outputs.is_multiple_of(groups)
+        }
+        Layer::MaxPool(pool) | Layer::AveragePool(pool) => window(pool, MOST_WINDOW),
+        Layer::GlobalAverage => true,
+        Layer::Sequence(layers) => layers.iter().all(|layer| possible(layer, size)),
+        Layer::Residual { main, shortcut, .. } => {
+            // What folding needs: the sum is made in the last convolution.
+            let last = matches!(main.last(), Some(Layer::Convolution(c))
+                if c.activation == Activation::None && c.kind != Kind::Depthwise);
+            let mut all = main.iter().chain(shortcut);
+            last && all.all(|layer| possible(layer, size))
+        }
     }
 }
 

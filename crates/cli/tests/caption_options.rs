@@ -1,0 +1,199 @@
+//! Options of `caption` with a made model: patterns, demands on the words, drawing, files of captions and going on with them.
+
+mod made;
+mod program;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use made::{WORDS, write_model, write_picture};
+use program::{Ran, run_in, run_words};
+
+/// Ten pictures in two folders and two models.
+fn folder() -> tempfile::TempDir {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    write_model(&dir.join("m.safetensors"), 1);
+    write_model(&dir.join("n.safetensors"), 2);
+    fs::create_dir_all(dir.join("p/deep")).unwrap();
+    for n in 0..10 {
+        let name = match n % 2 {
+            0 => format!("p/{n}.png"),
+            _ => format!("p/deep/{n}.jpg"),
+        };
+        write_picture(&dir.join(name), n);
+    }
+    temporary
+}
+
+fn caption(dir: &Path, words: &str) -> Ran {
+    run_in(dir, &format!("caption -c m.safetensors {words}"))
+}
+
+fn texts(out: &str) -> Vec<&str> {
+    out.lines()
+        .map(|line| line.split_once('\t').unwrap().1)
+        .collect()
+}
+
+#[test]
+fn patterns_name_what_they_match() {
+    let temporary = folder();
+    let dir = temporary.path();
+    let named = |pattern: &str| -> Vec<String> {
+        let ran = run_words(dir, &["caption", "-c", "m.safetensors", pattern], "").ok();
+        ran.lines()
+            .map(|l| l.split('\t').next().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        named("p/*.png"),
+        ["p/0.png", "p/2.png", "p/4.png", "p/6.png", "p/8.png"]
+    );
+    assert_eq!(named("p/**/[13].jpg"), ["p/deep/1.jpg", "p/deep/3.jpg"]);
+    assert_eq!(named("p/?.png").len(), 5);
+    // A file of that very name is itself.
+    fs::copy(dir.join("p/0.png"), dir.join("p/[x].png")).unwrap();
+    assert_eq!(named("p/[x].png"), ["p/[x].png"]);
+    for pattern in ["p/*.gif", "p/[", "p/***"] {
+        let ran = run_words(dir, &["caption", "-c", "m.safetensors", pattern], "");
+        assert_eq!(ran.code, 2, "{pattern}: {}", ran.err);
+    }
+}
+
+#[test]
+fn demands_on_words_are_kept() {
+    let temporary = folder();
+    let dir = temporary.path();
+    let out = caption(dir, "p -r --require below --require blue --forbid a").ok();
+    let all = texts(&out);
+    assert_eq!(all.len(), 10);
+    for text in &all {
+        let words: Vec<&str> = text.split(' ').collect();
+        assert!(
+            words.contains(&"below") && words.contains(&"blue"),
+            "{text}"
+        );
+        assert!(!words.contains(&"a"), "{text}");
+    }
+    let words = [
+        "caption",
+        "-c",
+        "m.safetensors",
+        "p",
+        "--start-with",
+        "A red",
+        "--require",
+        "circle above",
+        "-b",
+        "1",
+    ];
+    let out = run_words(dir, &words, "").ok();
+    for text in texts(&out) {
+        assert!(
+            text.starts_with("a red ") && text.contains("circle above"),
+            "{text}"
+        );
+    }
+    let ran = caption(dir, "p --require dog");
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.err
+            .contains("`dog` (a required word) is no word of the model"),
+        "{}",
+        ran.err
+    );
+    assert!(ran.err.contains("hint: "), "{}", ran.err);
+    let ran = caption(dir, "p --require red --forbid red");
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    let length = |penalty: &str| {
+        let out = caption(dir, &format!("p -r -b 5 --length-penalty {penalty}")).ok();
+        texts(&out).join(" ").len()
+    };
+    assert!(length("0") <= length("3"));
+    assert_eq!(caption(dir, "p --length-penalty nan").code, 2);
+    let out = caption(dir, "p -r --max-words 3").ok();
+    assert!(texts(&out).iter().all(|text| text.split(' ').count() <= 3));
+}
+
+#[test]
+fn draws_depend_on_the_seed_and_the_picture() {
+    let temporary = folder();
+    let dir = temporary.path();
+    let draw = |words: &str| caption(dir, &format!("{words} --temperature 1.5 -n 6")).ok();
+    let all = draw("p");
+    assert_eq!(all.lines().count(), 30);
+    assert_eq!(draw("p"), all);
+    assert_ne!(draw("p --seed 2"), all);
+    assert_ne!(draw("p --top-k 1"), all);
+    let one = draw("p/4.png");
+    assert!(all.contains(&one), "alone as among others");
+    assert!(texts(&one).iter().collect::<BTreeSet<_>>().len() > 1);
+    assert_eq!(caption(dir, "p --temperature 1 --require a").code, 2);
+    assert_eq!(caption(dir, "p --top-k 3").code, 2);
+    assert_eq!(caption(dir, "p --temperature 0").code, 2);
+}
+
+#[test]
+fn an_ensemble_is_asked_together() {
+    let temporary = folder();
+    let dir = temporary.path();
+    let both = caption(dir, "-c n.safetensors p").ok();
+    let twice = caption(dir, "-c m.safetensors p").ok();
+    let one = caption(dir, "p").ok();
+    assert_eq!(twice, one);
+    assert_ne!(both, one);
+}
+
+#[test]
+fn a_file_of_captions_is_gone_on_with() {
+    let temporary = folder();
+    let dir = temporary.path();
+    for form in ["", "--json", "--csv"] {
+        let words = format!("p -r -n 2 {form} --out o --resume");
+        let ran = caption(dir, &words);
+        assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{}", ran.err);
+        let whole = fs::read_to_string(dir.join("o")).unwrap();
+        assert_eq!(whole, caption(dir, &format!("p -r -n 2 {form}")).ok());
+        for cut in [0, 1, whole.len() / 2, whole.len() - 1, whole.len()] {
+            fs::write(dir.join("o"), &whole[..cut]).unwrap();
+            let ran = caption(dir, &words);
+            assert_eq!(ran.code, 0, "{}", ran.err);
+            assert_eq!(
+                fs::read_to_string(dir.join("o")).unwrap(),
+                whole,
+                "{form} {cut}"
+            );
+        }
+        assert!(
+            caption(dir, &words)
+                .err
+                .contains("10 of 10 pictures are done already")
+        );
+        let ran = caption(dir, &format!("p {form} --out o"));
+        assert_eq!(ran.code, 2, "never overwritten: {}", ran.err);
+        fs::remove_file(dir.join("o")).unwrap();
+    }
+    assert_eq!(caption(dir, "p --resume").code, 2);
+}
+
+#[test]
+fn attention_is_drawn_for_every_word() {
+    let temporary = folder();
+    let dir = temporary.path();
+    fs::copy(dir.join("p/0.png"), dir.join("p/deep/0.png")).unwrap();
+    let out = caption(dir, "p -r -n 2 --attention looked").ok();
+    let files = fs::read_dir(dir.join("looked")).unwrap();
+    assert_eq!(files.count(), out.lines().count(), "one a caption");
+    let svg = fs::read_to_string(dir.join("looked/0.png.svg")).unwrap();
+    let words = texts(&out)[0].split(' ').count();
+    assert_eq!(svg.matches("data:image/png").count(), words);
+    assert!(
+        svg.contains(">square</text>")
+            || WORDS.iter().any(|w| svg.contains(&format!(">{w}</text>")))
+    );
+    let ran = run_words(dir, &["caption", "-", "-c", "m.safetensors"], "no picture");
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("`-`: not a picture"), "{}", ran.err);
+}
