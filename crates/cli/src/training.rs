@@ -204,6 +204,7 @@ impl<'a> Display<'a> {
             epoch,
             total_cost,
             smooth_ppl2,
+            smooth_reward,
             captions,
             ..
         } = event
@@ -217,18 +218,29 @@ impl<'a> Display<'a> {
         let best = self
             .best
             .map_or_else(|| "-".to_owned(), |b| format!("{b:.2}"));
+        // The cost of a self-critical step is about 0 whatever the model does.
+        let (short, long) = match smooth_reward {
+            None => (
+                format!("loss {total_cost:.2}  ppl {smooth_ppl2:.2}"),
+                format!("loss {total_cost:.3}  smooth ppl {smooth_ppl2:.2}"),
+            ),
+            Some(reward) => (
+                format!("reward {reward:.3}"),
+                format!("smooth reward {reward:.4}"),
+            ),
+        };
         if !self.bar.is_hidden() {
             self.bar
                 .set_prefix(format!("epoch {epoch:.1}/{}", self.max_epochs));
             // Short enough for 80 columns; the end is cut off where it is not.
             self.bar.set_message(format!(
-                "loss {total_cost:.2}  ppl {smooth_ppl2:.2}  best {best}  {rate:.0} captions/s"
+                "{short}  best {best}  {rate:.0} captions/s"
             ));
         }
         if self.lines && self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
             eprintln!(
-                "step {iteration}/{}  epoch {epoch:.2}/{}  {rate:.0} captions/s  loss {total_cost:.3}  smooth ppl {smooth_ppl2:.2}  best {best}",
+                "step {iteration}/{}  epoch {epoch:.2}/{}  {rate:.0} captions/s  {long}  best {best}",
                 self.total, self.max_epochs
             );
         }

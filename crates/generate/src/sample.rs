@@ -195,6 +195,11 @@ impl Draw {
 
     /// Without a cut no order is needed: the words' own will do.
     fn any(&mut self, row: &[f32], uniform: f64) -> Option<u32> {
+        if self.temperature == 1.0
+            && let Some(word) = direct(row, uniform)
+        {
+            return Some(word);
+        }
         let max = largest(row);
         if max == f32::NEG_INFINITY {
             return None;
@@ -207,6 +212,32 @@ impl Draw {
         );
         Some(inverse(&self.weights, uniform) as u32)
     }
+}
+
+/// The word of a row of log probabilities as they are, None if all are too small for a sum.
+///
+/// Vocabularies list frequent words first, so that as a rule some dozens of exponentials decide among thousands of words.
+/// Where the sum falls short of 1 (a constraint took words out, or rounding did) the part of [0, 1) that belongs to nobody
+/// is stretched over the words there are, in their proportions: every word has its share of the whole.
+fn direct(row: &[f32], uniform: f64) -> Option<u32> {
+    let (mut sum, mut last) = (0.0, None);
+    for (word, &log_prob) in (0u32..).zip(row) {
+        let p = f64::from(log_prob.min(0.0)).exp();
+        if 0.0 < p {
+            sum += p;
+            last = Some(word);
+            if uniform < sum {
+                return last;
+            }
+        }
+    }
+    let target = (uniform - sum) / (1.0 - sum) * sum;
+    sum = 0.0;
+    let place = row.iter().position(|&log_prob| {
+        sum += f64::from(log_prob.min(0.0)).exp();
+        target < sum
+    });
+    place.map(|word| word as u32).or(last)
 }
 
 fn largest(row: &[f32]) -> f32 {
@@ -260,6 +291,37 @@ mod tests {
         }
         // The product rounds up to the sum: still a word that has weight.
         assert_eq!(inverse(&[0.0, 5e-324, 0.0], 0.99), 1);
+    }
+
+    /// The oracle weighs all words and divides by their sum. A fine grid of [0, 1) must give every word its share, also
+    /// where words were taken out.
+    #[test]
+    fn the_direct_draw_gives_every_word_its_share() {
+        let p: [f64; 6] = [0.05, 0.4, 0.0, 0.25, 0.18, 0.12];
+        let out = f32::NEG_INFINITY;
+        let all: Vec<f32> = p.iter().map(|p| p.ln() as f32).collect();
+        let mut without = all.clone();
+        (without[1], without[5]) = (out, out);
+        let few = vec![out, out, -46.0, out, out, -45.0];
+        for row in [all, without, few] {
+            let weights: Vec<f64> = row.iter().map(|&v| f64::from(v).exp()).collect();
+            let total: f64 = weights.iter().sum();
+            let n = 100_000;
+            let mut counts = [0; 6];
+            for i in 0..n {
+                let word = direct(&row, (f64::from(i) + 0.5) / f64::from(n)).expect("a word");
+                counts[word as usize] += 1;
+            }
+            for (count, weight) in counts.iter().zip(&weights) {
+                let share = f64::from(*count) / f64::from(n);
+                assert!((share - weight / total).abs() < 5e-5, "{row:?}: {counts:?}");
+                assert!(*weight > 0.0 || *count == 0, "{row:?}: {counts:?}");
+            }
+        }
+        assert_eq!(direct(&[out, -800.0], 0.5), None);
+        let mut draw = Draw::new(&SampleOptions::new(1));
+        assert_eq!(draw.word(&[out, -800.0], 0.5), Some(1));
+        assert_eq!(draw.word(&[out, out], 0.5), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 pub mod bleu;
 pub mod cider;
+pub mod consensus;
 pub mod corpus;
 pub mod diversity;
 pub mod document_frequency;
@@ -23,6 +24,7 @@ pub mod significance;
 pub mod tokenizer;
 pub mod words;
 
+pub use consensus::Consensus;
 pub use corpus::Corpus;
 pub use metric::Metric;
 pub use ngrams::MAX_ORDER;

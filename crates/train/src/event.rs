@@ -22,6 +22,17 @@ pub struct SampleCaption {
     pub log_prob: f64,
 }
 
+/// The sentences of a self-critical step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sampled {
+    /// Mean CIDEr-D, times 10, of all samples of the batch; END counts as a word.
+    pub reward: f64,
+    /// `imgid` of the batch's first picture.
+    pub imgid: u32,
+    /// Its samples with their rewards, the likeliest first.
+    pub captions: Vec<(String, f64)>,
+}
+
 /// Which checkpoint of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -93,12 +104,18 @@ pub enum Event {
         ppl2: f64,
         /// Its running average (0.99 old + 0.01 new).
         smooth_ppl2: f64,
+        /// Mean reward of about the last 100 steps, with `objective = "self-critical"`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        smooth_reward: Option<f64>,
         /// Learning rate of this step.
         learning_rate: f64,
         /// Norm of the gradient before clipping, where the norm is clipped.
         gradient_norm: Option<f64>,
         /// Sentences in the batch.
         captions: u64,
+        /// What the model wrote, with `objective = "self-critical"`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sampled: Option<Sampled>,
         /// Duration.
         seconds: f64,
     },

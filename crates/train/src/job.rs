@@ -11,8 +11,9 @@ use models::Decoder;
 use tensor::Device;
 
 use crate::TrainError;
-use crate::options::{BatchBy, Generator, Options, Sampling};
+use crate::options::{BatchBy, Generator, Objective, Options, Sampling};
 use crate::progress::Plan;
+use crate::self_critical::Critic;
 use crate::snapshot;
 use crate::step::Trainer;
 
@@ -32,6 +33,8 @@ pub(crate) struct Job {
     /// The same pictures with their texts.
     pub(crate) val_records: Vec<ImageRecord>,
     pub(crate) sampler: Sampler,
+    /// Rewards, where the objective is self-critical.
+    pub(crate) critic: Option<Critic>,
     pub(crate) device: Device,
     /// What a user should know before training.
     pub(crate) notes: Vec<String>,
@@ -82,7 +85,13 @@ impl Job {
         if val.sentences() == 0 {
             return Err(no_sentences(&dataset, Split::Val));
         }
+        let critical = options.objective == Objective::SelfCritical;
+        let critic = critical
+            .then(|| Critic::new(&dataset, &vocabulary, options.samples, options.seed));
         let sampling = match (options.sampling, options.batch_by) {
+            _ if critical => data::Sampling::Pictures {
+                pictures: options.pictures_per_batch,
+            },
             (Sampling::Neuraltalk, _) => data::Sampling::Neuraltalk {
                 batch_size: options.batch_size,
             },
@@ -107,6 +116,7 @@ impl Job {
             train,
             val,
             sampler,
+            critic,
             notes,
             plan,
         })

@@ -19,6 +19,7 @@ mod progress;
 mod recorder;
 mod run;
 mod scores;
+mod self_critical;
 mod snapshot;
 mod solver;
 mod status;
@@ -29,7 +30,7 @@ mod validation;
 use std::path::{Path, PathBuf};
 
 pub use error::TrainError;
-pub use event::{Control, Event, Kind, Outcome, Reason, SampleCaption};
+pub use event::{Control, Event, Kind, Outcome, Reason, SampleCaption, Sampled};
 pub use step::{Cost, Pass, Trainer};
 pub use validation::{Perplexity, perplexity};
 
@@ -39,7 +40,7 @@ use progress::Progress;
 use recorder::Recorder;
 use run::Run;
 
-pub use options::{BatchBy, Generator, Options, Sampling, ScheduleKind, Select, Solver};
+pub use options::{BatchBy, Generator, Objective, Options, Sampling, ScheduleKind, Select, Solver};
 
 /// Who is told of every [`Event`].
 pub type Sink<'a> = &'a mut dyn FnMut(&Event) -> Control;

@@ -79,6 +79,16 @@ pub enum BatchBy {
     Pictures,
 }
 
+/// What is minimised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Objective {
+    /// -ln p of the training sentences (NeuralTalk).
+    CrossEntropy,
+    /// Minus the expected CIDEr-D of sentences that the model samples (Rennie et al. 2017).
+    SelfCritical,
+}
+
 /// What makes a checkpoint the best one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -121,6 +131,10 @@ pub struct Options {
     /// A checkpoint (`.safetensors` or NeuralTalk's `.p`) whose weights training starts from.
     pub init_model_from: Option<PathBuf>,
 
+    /// What is minimised.
+    pub objective: Objective,
+    /// n, sentences sampled for each picture with `objective = "self-critical"`.
+    pub samples: usize,
     /// Weight of the L2 penalty 0.5 Σ w².
     pub regc: f64,
     /// Passes over the training sentences.
@@ -226,6 +240,8 @@ impl Default for Options {
             rnn_relu_encoders: 0,
             rnn_feed_once: 0,
             init_model_from: None,
+            objective: Objective::CrossEntropy,
+            samples: 5,
             regc: 1e-8,
             max_epochs: 50,
             solver: Solver::Rmsprop,

@@ -6,8 +6,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::Reason;
-use crate::options::{Options, Select};
+use crate::options::{Objective, Options, Select};
 use crate::step::Cost;
+
+/// Steps that the running average of the reward looks back.
+const REWARD_STEPS: u64 = 100;
 
 /// Counters of a run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -16,6 +19,12 @@ pub(crate) struct Progress {
     pub(crate) iteration: u64,
     /// Running average of the batches' perplexity.
     pub(crate) smooth_ppl2: Option<f64>,
+    /// Mean reward of about the last [`REWARD_STEPS`] steps, where there are rewards.
+    #[serde(default)]
+    pub(crate) smooth_reward: Option<f64>,
+    /// The highest that it was after as many steps.
+    #[serde(default)]
+    pub(crate) best_reward: Option<f64>,
     /// Total cost of the first batch.
     pub(crate) first_cost: Option<f64>,
     /// Perplexity of the newest evaluation.
@@ -61,10 +70,22 @@ impl Plan {
 
 impl Progress {
     /// Takes note of a batch's cost before its update; what went wrong if the run has diverged.
-    pub(crate) fn diverged(&mut self, cost: &Cost) -> Option<String> {
+    ///
+    /// A self-critical cost is a difference of about 0 and says nothing; there the reward must not collapse.
+    pub(crate) fn diverged(&mut self, options: &Options, cost: &Cost) -> Option<String> {
         let total = cost.total();
+        let critical = options.objective == Objective::SelfCritical;
         let problem = match self.first_cost {
             _ if !total.is_finite() => format!("the cost of a batch is {total}"),
+            _ if critical => {
+                let (Some(now), Some(best)) = (self.smooth_reward, self.best_reward) else {
+                    return None;
+                };
+                if now >= 0.5 * best {
+                    return None;
+                }
+                format!("the mean reward is {now:.4}, less than half of the best, {best:.4}")
+            }
             Some(first) if total > 2.0 * first => {
                 format!(
                     "the cost of a batch is {total:.4}, more than twice its first value {first:.4}"
@@ -79,8 +100,17 @@ impl Progress {
     }
 
     /// Counts a step.
-    pub(crate) fn step(&mut self, ppl2: f64) {
+    pub(crate) fn step(&mut self, ppl2: f64, reward: Option<f64>) {
         self.iteration += 1;
+        if let Some(reward) = reward {
+            // The plain mean at first: one lucky batch must not be what later ones are measured by.
+            let new = 1.0 / self.iteration.min(REWARD_STEPS) as f64;
+            let smooth = (1.0 - new) * self.smooth_reward.unwrap_or(0.0) + new * reward;
+            self.smooth_reward = Some(smooth);
+            if self.iteration >= REWARD_STEPS {
+                self.best_reward = Some(self.best_reward.map_or(smooth, |best| best.max(smooth)));
+            }
+        }
         self.smooth_ppl2 = Some(match self.smooth_ppl2 {
             Some(smooth) => 0.99 * smooth + 0.01 * ppl2,
             None => ppl2,
@@ -167,25 +197,26 @@ mod tests {
 
     #[test]
     fn the_cost_may_double_but_not_more() {
+        let options = Options::default();
         let mut progress = Progress::default();
-        assert_eq!(progress.diverged(&cost(10.0)), None);
-        assert_eq!(progress.diverged(&cost(20.0)), None);
-        let message = progress.diverged(&cost(20.5)).expect("diverged");
+        assert_eq!(progress.diverged(&options, &cost(10.0)), None);
+        assert_eq!(progress.diverged(&options, &cost(20.0)), None);
+        let message = progress.diverged(&options, &cost(20.5)).expect("diverged");
         assert!(
             message.contains("20.5") && message.contains("10.0"),
             "{message}"
         );
-        assert!(progress.diverged(&cost(f64::NAN)).is_some());
-        assert!(Progress::default().diverged(&cost(f64::INFINITY)).is_some());
+        assert!(progress.diverged(&options, &cost(f64::NAN)).is_some());
+        assert!(Progress::default().diverged(&options, &cost(f64::INFINITY)).is_some());
         assert_eq!(progress.first_cost, Some(10.0));
     }
 
     #[test]
     fn smoothing_starts_at_the_first_value() {
         let mut progress = Progress::default();
-        progress.step(100.0);
+        progress.step(100.0, None);
         assert_eq!(progress.smooth_ppl2, Some(100.0));
-        progress.step(50.0);
+        progress.step(50.0, None);
         assert_eq!(progress.smooth_ppl2, Some(0.99 * 100.0 + 0.01 * 50.0));
     }
 

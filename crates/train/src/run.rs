@@ -15,13 +15,13 @@ use std::time::Instant;
 use data::{Batch, MissingFeature};
 use nn::Dropout;
 
-use crate::event::{Event, Kind, Outcome};
+use crate::event::{Event, Kind, Outcome, Sampled};
 use crate::folder::RunFolder;
 use crate::job::Job;
 use crate::options::Select;
 use crate::progress::{ADVICE, Progress};
 use crate::recorder::Recorder;
-use crate::step::Trainer;
+use crate::step::{Pass, Trainer};
 use crate::{TrainError, captions, clock, scores, snapshot, validation};
 
 /// Keeps the masks' random numbers apart from those of the first weights.
@@ -56,9 +56,8 @@ impl Run<'_> {
                 return Ok(Outcome::Finished { reason, best });
             }
             let start = Instant::now();
-            let batch = self.batch(it)?;
-            let pass = self.trainer.pass(&batch, &self.dropout(it));
-            if let Some(message) = self.progress.diverged(&pass.cost) {
+            let (pass, sampled) = self.pass(it)?;
+            if let Some(message) = self.progress.diverged(&self.job.options, &pass.cost) {
                 return self.diverge(pass.cost.total(), message);
             }
             let every = self.job.options.save_every;
@@ -77,7 +76,8 @@ impl Run<'_> {
 
             let learning_rate = self.job.options.learning_rate_at(it, self.job.plan());
             let gradient_norm = self.trainer.update(&pass, learning_rate);
-            self.progress.step(pass.cost.ppl2);
+            let reward = sampled.as_ref().map(|s| s.reward);
+            self.progress.step(pass.cost.ppl2, reward);
             let seconds = clock::seconds_since(start);
             self.recorder.tell(&Event::Step {
                 iteration: self.progress.iteration,
@@ -87,12 +87,13 @@ impl Run<'_> {
                 total_cost: pass.cost.total(),
                 ppl2: pass.cost.ppl2,
                 smooth_ppl2: self.progress.smooth_ppl2.unwrap_or(pass.cost.ppl2),
+                smooth_reward: self.progress.smooth_reward,
                 learning_rate,
                 gradient_norm,
-                captions: batch.sentences.len() as u64,
+                captions: pass.sentences as u64,
+                sampled,
                 seconds,
             })?;
-            drop(batch);
             let measured = (pass.cost.ppl2, seconds);
             drop(pass);
             let evaluate = self.job.plan().evaluates_after(it);
@@ -128,9 +129,23 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn batch(&mut self, it: u64) -> Result<Batch, TrainError> {
-        let picks = self.job.sampler.batch_at(it);
-        Batch::new(&self.job.train, &self.job.features, &picks).map_err(|e| self.no_vector(&e))
+    /// Cost and gradients of step `it`; what was sampled for it if the objective is self-critical.
+    fn pass(&mut self, it: u64) -> Result<(Pass, Option<Sampled>), TrainError> {
+        let mut picks = self.job.sampler.batch_at(it);
+        if self.job.critic.is_some() {
+            picks.dedup_by_key(|pick| pick.0); // pictures; their sentences come from the model
+        }
+        let batch = Batch::new(&self.job.train, &self.job.features, &picks)
+            .map_err(|e| self.no_vector(&e))?;
+        match &self.job.critic {
+            None => Ok((self.trainer.pass(&batch, &self.dropout(it)), None)),
+            Some(critic) => {
+                let pictures: Vec<usize> = picks.iter().map(|pick| pick.0).collect();
+                let dropout = self.dropout(it);
+                let (pass, samples) = critic.pass(&self.trainer, batch, &pictures, it, &dropout)?;
+                Ok((pass, Some(samples.shown(&self.job, pictures[0]))))
+            }
+        }
     }
 
     fn dropout(&self, it: u64) -> Dropout {

@@ -29,7 +29,7 @@ pub struct Trainer<T: Element = f32> {
 /// Cost of a batch before the update.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cost {
-    /// Mean over the sentences of -ln p.
+    /// Mean over the sentences of -ln p, or of advantage · -ln p.
     pub loss: f64,
     /// L2 penalty, over the number of sentences too.
     pub regularization: f64,
@@ -50,7 +50,8 @@ pub struct Pass<T: Element = f32> {
     /// The cost.
     pub cost: Cost,
     gradients: Vec<Tensor<T>>,
-    sentences: usize,
+    /// B.
+    pub(crate) sentences: usize,
 }
 
 impl<T: Element> Trainer<T> {
@@ -71,11 +72,24 @@ impl<T: Element> Trainer<T> {
     /// # Panics
     /// If the batch is empty or its features have another width than the decoder's.
     pub fn pass(&self, batch: &Batch, dropout: &Dropout<T>) -> Pass<T> {
+        self.weighted_pass(batch, None, dropout)
+    }
+
+    /// As [`Trainer::pass`], each packed word's loss times its weight where there are weights.
+    ///
+    /// # Panics
+    /// As there, or if there is not one weight a packed word.
+    pub fn weighted_pass(
+        &self,
+        batch: &Batch,
+        weights: Option<&[T]>,
+        dropout: &Dropout<T>,
+    ) -> Pass<T> {
         let sentences = batch.sentences.len();
         assert!(sentences > 0, "a batch has sentences");
         let packed = batch.packed();
         let objective = Objective {
-            weights: None,
+            weights,
             smoothing: self.smoothing,
         };
         let found = self.decoder.loss(
@@ -96,9 +110,16 @@ impl<T: Element> Trainer<T> {
             0.5 * self.regc * squares
         };
         let size = sentences as f64;
+        let loss = match weights {
+            None => found.total,
+            Some(weights) => {
+                let words = found.words.iter().zip(weights);
+                words.map(|(loss, weight)| loss * weight.to_f64()).sum()
+            }
+        };
         Pass {
             cost: Cost {
-                loss: found.total / size,
+                loss: loss / size,
                 regularization: penalty / size,
                 ppl2: ppl2(found.total, packed.rows()),
             },

@@ -121,17 +121,27 @@ fn scalars(event: &Event) -> Vec<(String, f64)> {
             reg_cost,
             ppl2,
             smooth_ppl2,
+            smooth_reward,
+            sampled,
             learning_rate,
             seconds,
             ..
-        } => named(&[
-            ("train/cost", *total_cost),
-            ("train/reg_cost", *reg_cost),
-            ("train/ppl2", *ppl2),
-            ("train/smooth_ppl2", *smooth_ppl2),
-            ("train/learning_rate", *learning_rate),
-            ("train/seconds_per_batch", *seconds),
-        ]),
+        } => {
+            let mut all = named(&[
+                ("train/cost", *total_cost),
+                ("train/reg_cost", *reg_cost),
+                ("train/ppl2", *ppl2),
+                ("train/smooth_ppl2", *smooth_ppl2),
+                ("train/learning_rate", *learning_rate),
+                ("train/seconds_per_batch", *seconds),
+            ]);
+            let rewards = [
+                ("train/reward", sampled.as_ref().map(|s| s.reward)),
+                ("train/smooth_reward", *smooth_reward),
+            ];
+            all.extend(rewards.into_iter().filter_map(|(n, v)| Some((n.to_owned(), v?))));
+            all
+        }
         Event::Evaluated { ppl2, scores, .. } => {
             let mut all: Vec<(String, f64)> = named(&[("val/ppl2", *ppl2)]);
             all.extend(scores.iter().map(|(n, &v)| (format!("val/{n}"), v)));

@@ -117,6 +117,16 @@ pub(crate) struct Flags {
     #[serde(skip_serializing_if = "Option::is_none")]
     init_model_from: Option<PathBuf>,
 
+    /// What to minimise: -ln p of the training sentences, or minus the CIDEr-D of sampled ones (needs --init-model-from)
+    #[arg(long, value_parser = PossibleValuesParser::new(["cross-entropy", "self-critical"]), help_heading = LEARNING)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    objective: Option<String>,
+
+    /// self-critical: sentences sampled for each of the --pictures-per-batch pictures
+    #[arg(long, value_name = "N", help_heading = LEARNING)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    samples: Option<u32>,
+
     /// Weight of the L2 penalty
     #[arg(short = 'c', long, value_name = "X", help_heading = LEARNING)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -406,6 +416,8 @@ mod tests {
             for value in values.iter().map(|v| v.get_name()) {
                 let flag = format!("--{}", arg.get_long().unwrap());
                 let flags = parse(&["x", &flag, value]);
+                let mut flags = flags;
+                flags.init_model_from = Some("best.safetensors".into());
                 resolve(None, &flags).unwrap_or_else(|e| panic!("{flag} {value}: {e}"));
             }
         }

@@ -4,7 +4,7 @@
 //! exist (`job.rs`).
 
 use crate::TrainError;
-use crate::options::{BatchBy, Generator, Options, Select};
+use crate::options::{BatchBy, Generator, Objective, Options, Select};
 
 impl Options {
     /// Refuses values that can't be trained with.
@@ -15,6 +15,7 @@ impl Options {
         self.validate_sizes()?;
         self.validate_rates()?;
         self.validate_evaluation()?;
+        self.validate_objective()?;
         match self.device.as_str() {
             "auto" | "cpu" => Ok(()),
             other => refuse("device", other, "`auto` or `cpu`"),
@@ -110,6 +111,37 @@ impl Options {
         Ok(())
     }
 
+    fn validate_objective(&self) -> Result<(), TrainError> {
+        if !(2..=1 << 12).contains(&self.samples) {
+            return refuse("samples", self.samples, "a number from 2 to 4096");
+        }
+        if self.objective == Objective::CrossEntropy {
+            return Ok(());
+        }
+        if self.init_model_from.is_none() {
+            return refuse(
+                "objective",
+                "self-critical",
+                "`cross-entropy`, or init-model-from with a checkpoint that it trained: samples of random weights earn nothing",
+            );
+        }
+        if self.label_smoothing > 0.0 {
+            return refuse(
+                "label-smoothing",
+                self.label_smoothing,
+                "0 with objective = \"self-critical\"",
+            );
+        }
+        if self.sampling == super::Sampling::Neuraltalk {
+            return refuse(
+                "sampling",
+                "neuraltalk",
+                "`epochs` with objective = \"self-critical\"",
+            );
+        }
+        Ok(())
+    }
+
     fn validate_evaluation(&self) -> Result<(), TrainError> {
         if self.eval_max_images == 0 || self.eval_max_images < -1 {
             return refuse(
@@ -163,10 +195,16 @@ mod tests {
         Options::default().validate().expect("valid");
     }
 
+    fn critical(options: &mut Options) {
+        options.objective = Objective::SelfCritical;
+        options.init_model_from = Some("best.safetensors".into());
+        options.validate().expect("valid");
+    }
+
     #[test]
     fn each_bad_value_is_refused_by_name() {
         type Change = fn(&mut Options);
-        let cases: [(&str, Change); 18] = [
+        let cases: [(&str, Change); 22] = [
             ("image-encoding-size", |o| o.image_encoding_size = 0),
             ("word-encoding-size", |o| o.word_encoding_size = 1 << 25),
             ("image-encoding-size", |o| o.image_encoding_size = 255),
@@ -191,6 +229,16 @@ mod tests {
             }),
             ("fappend", |o| o.fappend = "../x".into()),
             ("device", |o| o.device = "gpu".into()),
+            ("samples", |o| o.samples = 1),
+            ("objective", |o| o.objective = Objective::SelfCritical),
+            ("label-smoothing", |o| {
+                critical(o);
+                o.label_smoothing = 0.1;
+            }),
+            ("sampling", |o| {
+                critical(o);
+                o.sampling = super::super::Sampling::Neuraltalk;
+            }),
         ];
         for (name, change) in cases {
             let mut options = Options::default();

@@ -1,0 +1,202 @@
+//! Self-critical training: sentences that the model samples are weighed by how good they are.
+//!
+//! ```text
+//! for each picture: n sentences from the present weights -> CIDEr-D of each against the picture's training sentences
+//! advantage = reward - mean reward of the picture's other samples         loss = Σ advantage · -ln p(word) / sentences
+//! ```
+//!
+//! Rennie, Marcheret, Mroueh, Ross & Goel 2017; instead of the greedy caption the other samples are the baseline (Kool, van
+//! Hoof & Welling 2019; Luo 2020), which costs no search of its own and is as unbiased. Document frequencies are those of
+//! the training sentences. As in ruotianluo/self-critical.pytorch the END of a sentence counts as a word of references and
+//! samples: without it models learn to stop at "with a".
+//!
+//! Here: samples, rewards, weights. Not here: the formula of CIDEr-D (`metrics`), the draws (`generate::sample`), gradient
+//! and update (`step.rs`), where the pictures' features come from.
+
+use std::collections::HashMap;
+
+use data::{Batch, Dataset, Split, Vocabulary};
+use generate::{Caption, Limits, SampleOptions};
+use metrics::Consensus;
+use models::Decoder;
+use nn::Dropout;
+use tensor::Tensor;
+
+use crate::TrainError;
+use crate::event::Sampled;
+use crate::job::Job;
+use crate::step::{self, Pass, Trainer};
+
+/// Keeps the draws' random numbers apart from those of the first weights and of dropout.
+const SAMPLE_SEED: u64 = 0x7361_6d70_6c65_7321;
+/// Partial sentences that go through the decoder at once; bounds the memory, (rows, V) f32, and changes no result.
+const MAX_ROWS: usize = 1024;
+
+/// The training sentences as rewards need them.
+#[derive(Debug)]
+pub(crate) struct Critic {
+    consensus: Consensus,
+    /// n.
+    samples: usize,
+    seed: u64,
+}
+
+/// Sentences that the model wrote about a batch's pictures.
+#[derive(Debug)]
+pub(crate) struct Samples {
+    /// For every sentence the row of its picture.
+    image_of: Vec<usize>,
+    captions: Vec<Caption>,
+    /// CIDEr-D times 10 of each.
+    pub(crate) rewards: Vec<f64>,
+    /// Reward less the mean of the picture's other samples.
+    advantages: Vec<f64>,
+    /// n.
+    each: usize,
+}
+
+impl Critic {
+    /// Counts the sentences of the training pictures, in the order of [`data::Encoded`].
+    pub(crate) fn new(dataset: &Dataset, vocabulary: &Vocabulary, samples: usize, seed: u64) -> Self {
+        // Words outside the vocabulary are part of the references: no sample has them, and leaving them out would make
+        // n-grams that nobody wrote.
+        let mut others = HashMap::new();
+        let mut id = |word: &String| {
+            vocabulary.id(word).unwrap_or_else(|| {
+                let next = (vocabulary.len() + others.len()) as u32;
+                *others.entry(word.clone()).or_insert(next)
+            })
+        };
+        let mut references = |image: &data::ImageRecord| -> Vec<Vec<u32>> {
+            let sentence = |caption: &data::Caption| {
+                let words = caption.tokens.iter().map(&mut id);
+                words.chain([Vocabulary::END]).collect()
+            };
+            image.captions.iter().map(sentence).collect()
+        };
+        let images: Vec<_> = dataset.of_split(Split::Train).map(&mut references).collect();
+        Self {
+            consensus: Consensus::new(images),
+            samples,
+            seed,
+        }
+    }
+
+    /// Cost and gradients of samples about the pictures of `batch`; its row r is training picture `pictures[r]`.
+    ///
+    /// # Errors
+    /// As [`Critic::sample`].
+    pub(crate) fn pass(
+        &self,
+        trainer: &Trainer,
+        batch: Batch,
+        pictures: &[usize],
+        iteration: u64,
+        dropout: &Dropout,
+    ) -> Result<(Pass, Samples), TrainError> {
+        let features = step::features(&batch, &trainer.decoder);
+        let samples = self.sample(&trainer.decoder, &features, pictures, iteration)?;
+        drop(features);
+        let (batch, weights) = samples.batch(batch);
+        Ok((trainer.weighted_pass(&batch, Some(&weights), dropout), samples))
+    }
+
+    /// Samples for each row of `features` ((I, D), or (I, R, D) with attention) by the decoder as it is, nothing dropped;
+    /// row r is training picture `pictures[r]`. The draws are a function of seed, iteration and row.
+    ///
+    /// # Errors
+    /// A decoder whose numbers are no probabilities.
+    pub(crate) fn sample(
+        &self,
+        decoder: &Decoder,
+        features: &Tensor,
+        pictures: &[usize],
+        iteration: u64,
+    ) -> Result<Samples, TrainError> {
+        let n = self.samples;
+        let options = SampleOptions {
+            samples: n,
+            limits: Limits {
+                max_rows: MAX_ROWS,
+                ..Limits::default()
+            },
+            ..SampleOptions::new(self.seed ^ SAMPLE_SEED)
+        };
+        let keys: Vec<u64> = (0..pictures.len() as u64)
+            .map(|row| iteration << 32 | row)
+            .collect();
+        decoder.device().install(|| {
+            let state = decoder.start(features);
+            let drawn = generate::sample(decoder, &state, &keys, &options)
+                .map_err(|e| TrainError::Flags(e.to_string()))?;
+            let sentence = |caption: &Caption| {
+                let end = caption.finished.then_some(Vocabulary::END);
+                caption.tokens.iter().copied().chain(end).collect()
+            };
+            let candidates: Vec<(usize, Vec<Vec<u32>>)> = pictures
+                .iter()
+                .zip(&drawn)
+                .map(|(&picture, captions)| (picture, captions.iter().map(sentence).collect()))
+                .collect();
+            let rewards = self.consensus.score(&candidates);
+            Ok(Samples {
+                image_of: (0..pictures.len())
+                    .flat_map(|row| std::iter::repeat_n(row, n))
+                    .collect(),
+                advantages: rewards.iter().flat_map(|r| advantages(r)).collect(),
+                rewards: rewards.concat(),
+                captions: drawn.into_iter().flatten().collect(),
+                each: n,
+            })
+        })
+    }
+}
+
+impl Samples {
+    /// As an event shows them; `first` is the first picture.
+    pub(crate) fn shown(&self, job: &Job, first: usize) -> Sampled {
+        let captions = self.captions.iter().zip(&self.rewards).take(self.each);
+        Sampled {
+            reward: self.rewards.iter().sum::<f64>() / self.rewards.len() as f64,
+            imgid: job.train.images[first].imgid,
+            captions: captions
+                .map(|(caption, &reward)| (job.vocabulary.decode(&caption.tokens), reward))
+                .collect(),
+        }
+    }
+
+    /// The samples as a batch about the pictures of `pictures`, and the weight of every packed word: the advantage of its
+    /// sentence; 0 for the END of a sentence that was cut off before it.
+    pub(crate) fn batch(&self, pictures: Batch) -> (Batch, Vec<f32>) {
+        let mut order: Vec<usize> = (0..self.captions.len()).collect();
+        let length = |&sample: &usize| self.captions[sample].tokens.len();
+        order.sort_by_key(|sample| std::cmp::Reverse(length(sample))); // stable
+        let sentence = |&sample: &usize| self.captions[sample].tokens.clone();
+        let batch = Batch {
+            image_of: order.iter().map(|&sample| self.image_of[sample]).collect(),
+            sentences: order.iter().map(sentence).collect(),
+            pick_of: order,
+            ..pictures
+        };
+        let mut weights = Vec::new();
+        for (t, &live) in batch.packed().live.iter().enumerate() {
+            weights.extend(batch.pick_of[..live].iter().map(|sample| {
+                let cut_off = t == length(sample) && !self.captions[*sample].finished;
+                match cut_off {
+                    true => 0.0,
+                    false => self.advantages[*sample] as f32,
+                }
+            }));
+        }
+        (batch, weights)
+    }
+}
+
+/// Each reward less the mean of the others. They sum to 0.
+fn advantages(rewards: &[f64]) -> Vec<f64> {
+    let (sum, others) = (rewards.iter().sum::<f64>(), rewards.len() as f64 - 1.0);
+    rewards.iter().map(|r| r - (sum - r) / others).collect()
+}
+
+#[cfg(test)]
+mod tests;
