@@ -233,9 +233,8 @@ impl<'a> Display<'a> {
             self.bar
                 .set_prefix(format!("epoch {epoch:.1}/{}", self.max_epochs));
             // Short enough for 80 columns; the end is cut off where it is not.
-            self.bar.set_message(format!(
-                "{short}  best {best}  {rate:.0} captions/s"
-            ));
+            self.bar
+                .set_message(format!("{short}  best {best}  {rate:.0} captions/s"));
         }
         if self.lines && self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();

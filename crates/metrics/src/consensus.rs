@@ -137,9 +137,8 @@ impl Consensus {
         for order in 1..=MAX_ORDER {
             for (i, sentence) in sentences.clone().enumerate() {
                 let names = &self.orders[order - 1].names[places(&self.ends, sentence, order)];
-                scratch.references[(order - 1) * count + i].set(names, |name| {
-                    self.weight(order, name)
-                });
+                scratch.references[(order - 1) * count + i]
+                    .set(names, |name| self.weight(order, name));
             }
         }
         for (score, candidate) in scores.iter_mut().zip(candidates) {
@@ -159,8 +158,8 @@ impl Consensus {
                     .set(&names, |name| self.weight(order, name));
                 for (i, sentence) in sentences.clone().enumerate() {
                     let reference = &scratch.references[(order - 1) * count + i];
-                    let difference = bigrams(words.len())
-                        - bigrams(places(&self.ends, sentence, 1).len());
+                    let difference =
+                        bigrams(words.len()) - bigrams(places(&self.ends, sentence, 1).len());
                     let penalty = (-(difference * difference) / (2.0 * SIGMA * SIGMA)).exp();
                     sum += scratch.candidate.clipped_cosine(reference) * penalty;
                 }
@@ -245,7 +244,8 @@ impl Vector {
     fn set(&mut self, names: &[u32], weight: impl Fn(u32) -> f64) {
         self.weights.clear();
         for run in names.chunk_by(|a, b| a == b) {
-            self.weights.push((run[0], run.len() as f64 * weight(run[0])));
+            self.weights
+                .push((run[0], run.len() as f64 * weight(run[0])));
         }
         self.norm = self.weights.iter().map(|w| w.1 * w.1).sum::<f64>().sqrt();
     }
@@ -281,10 +281,12 @@ mod tests {
     }
 
     /// The oracle: `metrics::score` on text, one corpus for each candidate of an image.
-    fn oracle(references: &[Vec<Vec<u32>>], candidates: &[(usize, Vec<Vec<u32>>)]) -> Vec<Vec<f64>> {
-        let lines = |image: usize| -> Vec<String> {
-            references[image].iter().map(|s| text(s)).collect()
-        };
+    fn oracle(
+        references: &[Vec<Vec<u32>>],
+        candidates: &[(usize, Vec<Vec<u32>>)],
+    ) -> Vec<Vec<f64>> {
+        let lines =
+            |image: usize| -> Vec<String> { references[image].iter().map(|s| text(s)).collect() };
         let mut all = Corpus::new();
         for image in 0..references.len() {
             all.push(image.to_string(), "", &lines(image));

@@ -207,7 +207,11 @@ mod tests {
             "{message}"
         );
         assert!(progress.diverged(&options, &cost(f64::NAN)).is_some());
-        assert!(Progress::default().diverged(&options, &cost(f64::INFINITY)).is_some());
+        assert!(
+            Progress::default()
+                .diverged(&options, &cost(f64::INFINITY))
+                .is_some()
+        );
         assert_eq!(progress.first_cost, Some(10.0));
     }
 

@@ -57,7 +57,12 @@ pub(crate) struct Samples {
 
 impl Critic {
     /// Counts the sentences of the training pictures, in the order of [`data::Encoded`].
-    pub(crate) fn new(dataset: &Dataset, vocabulary: &Vocabulary, samples: usize, seed: u64) -> Self {
+    pub(crate) fn new(
+        dataset: &Dataset,
+        vocabulary: &Vocabulary,
+        samples: usize,
+        seed: u64,
+    ) -> Self {
         // Words outside the vocabulary are part of the references: no sample has them, and leaving them out would make
         // n-grams that nobody wrote.
         let mut others = HashMap::new();
@@ -74,7 +79,10 @@ impl Critic {
             };
             image.captions.iter().map(sentence).collect()
         };
-        let images: Vec<_> = dataset.of_split(Split::Train).map(&mut references).collect();
+        let images: Vec<_> = dataset
+            .of_split(Split::Train)
+            .map(&mut references)
+            .collect();
         Self {
             consensus: Consensus::new(images),
             samples,
@@ -98,7 +106,10 @@ impl Critic {
         let samples = self.sample(&trainer.decoder, &features, pictures, iteration)?;
         drop(features);
         let (batch, weights) = samples.batch(batch);
-        Ok((trainer.weighted_pass(&batch, Some(&weights), dropout), samples))
+        Ok((
+            trainer.weighted_pass(&batch, Some(&weights), dropout),
+            samples,
+        ))
     }
 
     /// Samples for each row of `features` ((I, D), or (I, R, D) with attention) by the decoder as it is, nothing dropped;

@@ -127,7 +127,7 @@ fn scalars(event: &Event) -> Vec<(String, f64)> {
             seconds,
             ..
         } => {
-            let mut all = named(&[
+            let mut all: Vec<(String, f64)> = named(&[
                 ("train/cost", *total_cost),
                 ("train/reg_cost", *reg_cost),
                 ("train/ppl2", *ppl2),
@@ -139,7 +139,11 @@ fn scalars(event: &Event) -> Vec<(String, f64)> {
                 ("train/reward", sampled.as_ref().map(|s| s.reward)),
                 ("train/smooth_reward", *smooth_reward),
             ];
-            all.extend(rewards.into_iter().filter_map(|(n, v)| Some((n.to_owned(), v?))));
+            all.extend(
+                rewards
+                    .into_iter()
+                    .filter_map(|(n, v)| Some((n.to_owned(), v?))),
+            );
             all
         }
         Event::Evaluated { ppl2, scores, .. } => {

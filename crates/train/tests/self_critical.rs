@@ -56,7 +56,13 @@ fn the_reward_rises() {
     };
     let outcome = toy::train(&options, &run).expect("trained");
     assert!(
-        matches!(outcome, Outcome::Finished { reason: Reason::MaxEpochs, .. }),
+        matches!(
+            outcome,
+            Outcome::Finished {
+                reason: Reason::MaxEpochs,
+                ..
+            }
+        ),
         "{outcome:?}"
     );
     let rewards = rewards(&run);
@@ -84,7 +90,11 @@ fn a_stopped_run_goes_on_exactly_and_threads_change_nothing() {
         };
         toy::train(&options, &run).expect("trained");
         assert_eq!(toy::history(&straight), toy::history(&run));
-        let weights = |run: &Path| checkpoint::load(&run.join("last.safetensors")).expect("last").weights;
+        let weights = |run: &Path| {
+            checkpoint::load(&run.join("last.safetensors"))
+                .expect("last")
+                .weights
+        };
         assert!(weights(&straight) == weights(&run), "{threads} threads");
     }
     for k in 1..steps {
@@ -96,8 +106,15 @@ fn a_stopped_run_goes_on_exactly_and_threads_change_nothing() {
         let outcome = train::start(&options, &run, &mut sink).expect("stopped");
         assert_eq!(outcome, Outcome::Interrupted { iteration: k });
         toy::resume(&run).expect("resumed");
-        assert!(toy::checkpoints(&straight) == toy::checkpoints(&run), "stopped at {k}");
-        assert_eq!(toy::history(&straight), toy::history(&run), "stopped at {k}");
+        assert!(
+            toy::checkpoints(&straight) == toy::checkpoints(&run),
+            "stopped at {k}"
+        );
+        assert_eq!(
+            toy::history(&straight),
+            toy::history(&run),
+            "stopped at {k}"
+        );
     }
 }
 
@@ -113,7 +130,14 @@ fn a_step_shows_rewards_and_captions_and_its_cost_ends_nothing() {
     assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
     let mut costs = Vec::new();
     for event in toy::history(&run) {
-        let Event::Step { sampled, captions, total_cost, smooth_reward, .. } = event else {
+        let Event::Step {
+            sampled,
+            captions,
+            total_cost,
+            smooth_reward,
+            ..
+        } = event
+        else {
             continue;
         };
         let sampled = sampled.expect("a self-critical step");

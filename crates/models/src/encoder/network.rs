@@ -219,7 +219,7 @@ impl Network {
         let layers = self.trunk.iter().chain(&self.head);
         (0.0..=1.0).contains(&self.epsilon)
             && names.len() == all
-            && layers.fold(true, |fit, layer| fit && possible(layer, size))
+            && layers.all(|layer| possible(layer, size))
             && (1..=MOST_SIDE).contains(&size)
             && self.outputs(size, size).is_some()
     }

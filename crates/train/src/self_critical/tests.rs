@@ -64,16 +64,22 @@ fn rewards_are_the_ciders_of_metrics() {
         &["a cat sits", "a cat"],
         &["the dog and the cat"],
     ];
-    let (data, words) = (dataset(&sentences), vocabulary("a the dog cat runs sits on"));
+    let (data, words) = (
+        dataset(&sentences),
+        vocabulary("a the dog cat runs sits on"),
+    );
     let critic = Critic::new(&data, &words, 6, 3);
     let device = Device::cpu(2);
     let decoder = Decoder::new(lstm(2, words.len()), &[0.0; 8], 5, &device);
     let features = Tensor::new(&device, &[2, 2], vec![0.5, -0.5, 1.0, 2.0]);
     // Training pictures 2 and 0 are the dataset's 3 and 0.
-    let samples = critic.sample(&decoder, &features, &[2, 0], 9).expect("samples");
+    let samples = critic
+        .sample(&decoder, &features, &[2, 0], 9)
+        .expect("samples");
 
     let line = |text: &str| format!("{text} <end>");
-    let references = |image: usize| -> Vec<String> { sentences[image].iter().map(|s| line(s)).collect() };
+    let references =
+        |image: usize| -> Vec<String> { sentences[image].iter().map(|s| line(s)).collect() };
     let mut all = Corpus::new();
     for image in [0, 2, 3] {
         all.push(image.to_string(), "", &references(image));
@@ -93,7 +99,11 @@ fn rewards_are_the_ciders_of_metrics() {
         let want = metrics::score(&corpus, &options).scores[0].images[0];
         assert!((reward - want).abs() < 1e-9, "{text}: {reward}, not {want}");
     }
-    assert!(samples.rewards.iter().any(|&r| r > 0.1), "{:?}", samples.rewards);
+    assert!(
+        samples.rewards.iter().any(|&r| r > 0.1),
+        "{:?}",
+        samples.rewards
+    );
 }
 
 #[test]
@@ -127,8 +137,14 @@ fn weights_stand_where_the_packed_words_do() {
         pick_of: vec![0, 1],
     };
     let (batch, weights) = samples.batch(pictures);
-    assert_eq!(batch.sentences, [vec![1, 2, 1], vec![2, 2], vec![3], vec![]]);
-    assert_eq!((batch.image_of.as_slice(), batch.images()), (&[0, 1, 0, 1][..], 2));
+    assert_eq!(
+        batch.sentences,
+        [vec![1, 2, 1], vec![2, 2], vec![3], vec![]]
+    );
+    assert_eq!(
+        (batch.image_of.as_slice(), batch.images()),
+        (&[0, 1, 0, 1][..], 2)
+    );
     let packed = Packed::new(&batch.sentences);
     assert_eq!(packed.live, [4, 3, 2, 1]);
     // By step: (1 2 3 END) (2 2 END) (1 END) (END that was never sampled).
@@ -154,7 +170,9 @@ fn the_gradient_of_the_weighted_loss_is_right() {
             true => &[2, 2, 3],
             false => &[2, 3],
         };
-        let numbers: Vec<f64> = (0..shape.iter().product()).map(|i| (i as f64).sin()).collect();
+        let numbers: Vec<f64> = (0..shape.iter().product())
+            .map(|i| (i as f64).sin())
+            .collect();
         let features = Tensor::new(&device, shape, numbers);
         let packed = Packed::new(&[vec![1, 2, 4], vec![3, 3], vec![]]);
         let batch = Sentences {
@@ -177,7 +195,11 @@ fn the_gradient_of_the_weighted_loss_is_right() {
             let mut moved = decoder.clone();
             *moved.parameters_mut() = parameters.clone();
             let words = run(&moved, false).words;
-            words.iter().zip(&weights).map(|(loss, weight)| loss * weight).sum()
+            words
+                .iter()
+                .zip(&weights)
+                .map(|(loss, weight)| loss * weight)
+                .sum()
         });
         for one in found {
             assert!(one.relative_error < 1e-6 && one.largest > 0.0, "{one:?}");
@@ -200,7 +222,10 @@ fn the_step_climbs_the_expected_reward() {
         20 => vec![1; 20],
         _ => [vec![1; k], vec![Vocabulary::END]].concat(),
     };
-    let rewards = critic.consensus.score(&[(0, (0..=20).map(sentence).collect())]).concat();
+    let rewards = critic
+        .consensus
+        .score(&[(0, (0..=20).map(sentence).collect())])
+        .concat();
     let exact = Decoder::<f64>::from_parameters(decoder.config().clone(), &device, |name| {
         let value = decoder.parameters().value(name);
         Some(Tensor::from_values(&device, value.shape(), value.data()))
@@ -216,7 +241,9 @@ fn the_step_climbs_the_expected_reward() {
             targets: &packed.targets,
         };
         // -ln p of going on after k words; 1 minus it is the probability of END.
-        let losses = decoder.loss(&picture, &batch, Objective::default(), &Dropout::Off, false).words;
+        let losses = decoder
+            .loss(&picture, &batch, Objective::default(), &Dropout::Off, false)
+            .words;
         let (mut reached, mut sum) = (1.0, 0.0);
         for (k, reward) in rewards.iter().enumerate() {
             let on = if k < 20 { (-losses[k]).exp() } else { 0.0 };
@@ -236,7 +263,11 @@ fn the_step_climbs_the_expected_reward() {
     };
     let vanilla = OptimizerConfig::Vanilla { momentum: 0.0 };
     let fresh = Trainer::new(decoder.clone(), vanilla, Clip::default(), 0.0);
-    let count = decoder.parameters().iter().map(|p| p.value.data().len()).sum();
+    let count = decoder
+        .parameters()
+        .iter()
+        .map(|p| p.value.data().len())
+        .sum();
     let mut walked: Vec<f64> = vec![0.0; count];
     let steps = 1500;
     for it in 0..steps {
@@ -246,7 +277,11 @@ fn the_step_climbs_the_expected_reward() {
             .expect("a pass");
         trainer.update(&pass, 1.0);
         let before = decoder.parameters().iter().flat_map(|p| p.value.data());
-        let after = trainer.decoder.parameters().iter().flat_map(|p| p.value.data());
+        let after = trainer
+            .decoder
+            .parameters()
+            .iter()
+            .flat_map(|p| p.value.data());
         for (sum, (after, before)) in walked.iter_mut().zip(after.zip(before)) {
             *sum += f64::from(after - before) / steps as f64;
         }
@@ -256,7 +291,11 @@ fn the_step_climbs_the_expected_reward() {
     for (index, p) in exact.parameters().iter().enumerate() {
         for at in 0..p.value.data().len() {
             let mut shifted = |shift: f64| {
-                let p = moved.parameters_mut().iter_mut().nth(index).expect("a parameter");
+                let p = moved
+                    .parameters_mut()
+                    .iter_mut()
+                    .nth(index)
+                    .expect("a parameter");
                 p.value.data_mut()[at] += shift;
                 expected(&moved)
             };
@@ -267,10 +306,16 @@ fn the_step_climbs_the_expected_reward() {
     }
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     let (steepness, length) = (dot(&slope, &slope).sqrt(), dot(&walked, &walked).sqrt());
-    assert!(steepness > 0.1, "the reward depends on the weights: {steepness}");
+    assert!(
+        steepness > 0.1,
+        "the reward depends on the weights: {steepness}"
+    );
     let cosine = dot(&slope, &walked) / steepness / length;
     assert!(cosine > 0.99, "cosine {cosine}");
-    assert!((length / steepness - 1.0).abs() < 0.05, "{length} for {steepness}");
+    assert!(
+        (length / steepness - 1.0).abs() < 0.05,
+        "{length} for {steepness}"
+    );
 }
 
 #[test]
@@ -283,7 +328,9 @@ fn draws_depend_on_seed_iteration_and_row_alone() {
         let decoder = Decoder::new(lstm(2, 4), &[0.0; 4], 11, &device);
         let features = Tensor::new(&device, &[2, 2], features.clone());
         let critic = Critic::new(&data, &words, 8, seed);
-        let samples = critic.sample(&decoder, &features, &[0, 1], it).expect("samples");
+        let samples = critic
+            .sample(&decoder, &features, &[0, 1], it)
+            .expect("samples");
         samples.captions.into_iter().map(|c| c.tokens).collect()
     };
     let one = tokens(1, 5, 3);
