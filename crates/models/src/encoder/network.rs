@@ -216,7 +216,7 @@ impl Network {
         let all = names.len();
         names.sort_unstable();
         names.dedup();
-        let layers = self.trunk.iter().chain(&self.head);
+        let mut layers = self.trunk.iter().chain(&self.head);
         (0.0..=1.0).contains(&self.epsilon)
             && names.len() == all
             && layers.all(|layer| possible(layer, size))
