@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Caption metrics: this project against pycocoevalcap on the same files, one run each.
 
-    NEURALTALK_SHARED=../shared python compare.py [--images 5000] [--meteor] [--ours-only]
+    NEURALTALK_SHARED=../shared python compare.py [--images 5000] [--runs 5] [--meteor] [--ours-only]
 
 Needs numpy, pycocoevalcap and Java for the peer. Candidates are real Flickr8k sentences with words dropped,
-swapped and replaced. Ours is a whole process, from reading two JSON files to a CSV of every image's scores, on two
-threads; the peer's clock starts after its imports and also ends with a CSV. Scores must agree before times are printed.
+swapped and replaced. Ours is a whole process, `neuraltalk score`, from reading two JSON files to a CSV of every image's
+scores, on two threads; the peer's clock starts after its imports and also ends with a CSV. Runs alternate, so that both
+see the same machine; times are wall clock and processor time. Scores must agree before times are printed.
 """
 
 import argparse
@@ -98,42 +99,63 @@ def main():
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--meteor", action="store_true", help="METEOR too")
     parser.add_argument("--ours-only", action="store_true", help="don't run pycocoevalcap")
-    parser.add_argument("--program", help="a built `score_files`; default: build it")
+    parser.add_argument("--runs", type=int, default=1, help="of each side, alternating")
+    parser.add_argument("--program", help="a built `neuraltalk`; default: build it")
     arguments = parser.parse_args()
     shared = os.environ.get("NEURALTALK_SHARED", os.path.join(ROOT, "..", "shared"))
     program = arguments.program
     if program is None:
-        build = ["cargo", "build", "--release", "-p", "neuraltalk-metrics", "--example", "score_files"]
-        subprocess.run(build, cwd=ROOT, check=True)
+        subprocess.run(["cargo", "build", "--release", "-p", "neuraltalk"], cwd=ROOT, check=True)
         target = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
-        program = os.path.join(target, "release/examples/score_files")
+        program = os.path.join(target, "release/neuraltalk")
     with tempfile.TemporaryDirectory() as folder:
         paths = make_corpus(folder, arguments.images, shared)
-        command = [program, *paths, os.path.join(folder, "ours.csv")]
+        command = [os.path.abspath(program), "score", *paths, "--json", "--per-image", os.path.join(folder, "ours.csv")]
         if arguments.meteor:
             import pycocoevalcap.meteor
 
-            command.append(list(pycocoevalcap.meteor.__path__)[0])
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        start = time.perf_counter()
-        environment = {**os.environ, "RAYON_NUM_THREADS": "2"}
-        run = subprocess.run(command, env=environment, capture_output=True, text=True)
-        ours = time.perf_counter() - start
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        if run.returncode:
-            sys.exit(run.stderr)
-        found = {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in run.stdout.splitlines()}
-        print(run.stderr, end="")
-        processor = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
-        print(f"ours {ours:.3f} s ({processor:.3f} s of processor time), peak memory {used.ru_maxrss / 1024:.0f} MB,")
-        print(f"{arguments.images} images x 5 references")
+            command += ["--meteor-data", list(pycocoevalcap.meteor.__path__)[0]]
+        else:
+            command += ["--metrics", "bleu,rouge,cider"]
+        times = []
+        for _ in range(arguments.runs):
+            ours, processor, found = timed(command)
+            line = f"ours {ours:.3f} s, {processor:.3f} s of processor time"
+            if not arguments.ours_only:
+                before = processor_time()
+                theirs, scores = peer(paths, os.path.join(folder, "theirs.csv"), arguments.meteor)
+                times.append((theirs / ours, (processor_time() - before) / processor))
+                for name, score in scores.items():
+                    tolerance = 1e-6 if name == "METEOR" else 1e-9
+                    assert abs(score - found[name]) <= tolerance, f"{name}: {found[name]}, pycocoevalcap {score}"
+                line += f"; pycocoevalcap {theirs:.2f} s, {processor_time() - before:.2f} s, the same scores"
+                line += f"; ratios {times[-1][0]:.1f} and {times[-1][1]:.1f}"
+            print(line, flush=True)
+        # Linux counts kilobytes; the peer's processes are children as well.
         if arguments.ours_only:
-            return
-        theirs, scores = peer(paths, os.path.join(folder, "theirs.csv"), arguments.meteor)
-        for name, score in scores.items():
-            tolerance = 1e-6 if name == "METEOR" else 1e-9
-            assert abs(score - found[name]) <= tolerance, f"{name}: {found[name]}, pycocoevalcap {score}"
-        print(f"pycocoevalcap {theirs:.2f} s, the same scores; ratio {theirs / ours:.1f}")
+            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+            print(f"{arguments.images} images x 5 references, peak memory {peak:.0f} MB")
+        else:
+            median = [sorted(ratios)[len(times) // 2] for ratios in zip(*times)]
+            print(f"{arguments.images} images x 5 references: median ratio of times {median[0]:.1f}, "
+                  f"of processor times {median[1]:.1f}")
+
+
+def processor_time():
+    """Seconds of this process and of its children that ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
+
+
+def timed(command):
+    """Wall clock, processor time, and scores of one run of ours."""
+    before, start = processor_time(), time.perf_counter()
+    environment = {**os.environ, "RAYON_NUM_THREADS": "2"}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True)
+    wall = time.perf_counter() - start
+    if run.returncode:
+        sys.exit(run.stderr)
+    return wall, processor_time() - before, json.loads(run.stdout)["scores"]
 
 
 if __name__ == "__main__":

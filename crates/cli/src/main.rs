@@ -14,11 +14,14 @@ mod demo;
 mod device;
 mod evaluate;
 mod exit;
+mod meteor;
 mod model;
 mod pictures;
 mod place;
+mod score_report;
 mod scores;
 mod training;
+mod variety;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -3,21 +3,22 @@
 //! Here: the hand-over from `report` to `metrics`. Not here: any score (`metrics`).
 
 use metrics::input::{Captions, Tokenization, pair};
+use metrics::meteor::Loading;
 use metrics::multi_bleu::multi_bleu;
 use metrics::{Metric, Options};
+
 use report::ResultStruct;
 use serde_json::{Map, Value};
+
+use crate::meteor;
 
 /// What `eval` prints.
 pub(crate) struct Scores {
     /// The line of `multi-bleu.perl` for files as `eval_sentence_predictions.py` writes them.
     pub(crate) perl_line: String,
-    /// coco-caption's scores, METEOR excepted: its data may not be there, and takes seconds to load.
+    /// coco-caption's scores; METEOR under another name if its data aren't there.
     pub(crate) standard: metrics::Scores,
 }
-
-/// METEOR is left to `score`.
-const METRICS: [Metric; 3] = [Metric::Bleu, Metric::Rouge, Metric::Cider];
 
 impl Scores {
     /// Scores all captions of `result` against their references.
@@ -32,9 +33,12 @@ impl Scores {
                 references.push(n.to_string(), reference.text.clone());
             }
         }
+        let loading = Loading::start(meteor::data(None).as_deref())?;
         let corpus = pair(&candidates, &references, false)?.corpus(Tokenization::Ptb);
+        let meteor = meteor::finish(loading, [&corpus])?;
         let options = Options {
-            metrics: METRICS.to_vec(),
+            metrics: Metric::COCO.to_vec(),
+            meteor: Some(&meteor),
             ..Options::default()
         };
         Ok(Self {
@@ -43,7 +47,7 @@ impl Scores {
         })
     }
 
-    /// For `--json`: `bleu1` ... `rougel`, `cider`, and the Perl line.
+    /// For `--json`: `bleu1` ... `meteor`, `rougel`, `cider`, and the Perl line.
     pub(crate) fn json(&self) -> Value {
         let mut all = Map::new();
         all.insert("multi_bleu".into(), self.perl_line.clone().into());

@@ -171,8 +171,125 @@ fn score_compares_and_lists_what_is_missing() {
         "score half.jsonl references.jsonl --metrics bleu --strict",
     );
     assert_eq!(ran.code, 3, "{}", ran.all());
+    // All of them are listed, not only the first.
+    assert!(
+        9 < ran.err.matches(": no candidate").count(),
+        "{}",
+        ran.all()
+    );
     assert_eq!(run_in(dir, "score half.jsonl").code, 2);
     assert_eq!(run_in(dir, "score nothing.json references.jsonl").code, 4);
+}
+
+/// The second system's file may have another order; other pictures are refused with their number.
+#[test]
+fn score_compares_pictures_by_name() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    let lines = |name: &str, ids: &mut dyn Iterator<Item = usize>| {
+        let line = |id| format!("{{\"image_id\": {id}, \"caption\": \"dog number {id}\"}}\n");
+        fs::write(dir.join(name), ids.map(line).collect::<String>()).unwrap();
+    };
+    lines("references.jsonl", &mut (0..9));
+    lines("forth.jsonl", &mut (0..9));
+    lines("back.jsonl", &mut (0..9).rev());
+    lines("few.jsonl", &mut (0..7));
+    let score = "score forth.jsonl references.jsonl --metrics bleu";
+    let out = run_in(dir, &format!("{score} --against back.jsonl --draws 99")).ok();
+    assert!(
+        out.contains("BLEU-1   1.0000   1.0000     +0.0000   +0.0000 to  +0.0000  1.0000"),
+        "{out}"
+    );
+    assert!(
+        out.ends_with("9 pictures; intervals and p (two-sided) from 99 bootstrap samples\n"),
+        "{out}"
+    );
+    let ran = run_in(dir, &format!("{score} --against few.jsonl"));
+    assert_eq!(ran.code, 3, "{}", ran.all());
+    assert!(
+        ran.err
+            .contains("of 9 pictures and `few.jsonl` of 7, 7 of them the same"),
+        "{}",
+        ran.all()
+    );
+}
+
+/// Variety, novelty and document frequencies; an empty reference is said but changes no exit code.
+#[test]
+fn score_measures_variety_and_takes_saved_frequencies() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    let write = |name: &str, text: &str| fs::write(dir.join(name), text).unwrap();
+    write(
+        "nbest.jsonl",
+        "{\"id\": 1, \"captions\": [\"a dog runs\", \"the cat sits\"]}\n{\"id\": 2, \"captions\": [\"two birds\", \"two birds\"]}\n{\"id\": 3, \"caption\": \"a dog\"}\n",
+    );
+    write(
+        "references.jsonl",
+        "{\"id\": 1, \"captions\": [\"a dog runs\", \"\"]}\n{\"id\": 2, \"caption\": \"two birds\"}\n{\"id\": 3, \"caption\": \"the cat sits\"}\n",
+    );
+    write("training.txt", "Two birds.\nA dog\n");
+    let line = "score nbest.jsonl references.jsonl --metrics cider --training training.txt --json";
+    let ran = run_in(dir, line);
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    let found: Value = serde_json::from_str(&ran.out).unwrap();
+    let kinds: Vec<_> = found["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p["problem"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "duplicate-candidate",
+            "empty-reference",
+            "duplicate-candidate"
+        ]
+    );
+    let variety = &found["diversity"];
+    // a dog runs, two birds, a dog: 5 of 7 words; 3 of 4 bigrams.
+    assert_eq!(variety["distinct"][0].as_f64().unwrap(), 5.0 / 7.0);
+    assert_eq!(variety["distinct"][1].as_f64().unwrap(), 3.0 / 4.0);
+    assert_eq!(variety["novel"].as_f64().unwrap(), 1.0 / 3.0);
+    // Strangers 1, the same caption twice 0.
+    assert!(
+        (variety["self_cider"].as_f64().unwrap() - 0.5).abs() < 1e-6,
+        "{found}"
+    );
+    assert_eq!(variety["several"], 2);
+    let table = run_in(
+        dir,
+        "score nbest.jsonl references.jsonl --metrics bleu --diversity",
+    )
+    .ok();
+    assert!(table.contains("\nvocabulary              5\n"), "{table}");
+
+    let said = run_in(dir, "document-frequencies references.jsonl counts.json");
+    assert_eq!(said.code, 0, "{}", said.all());
+    assert_eq!(said.out, "15 n-grams of 3 pictures in counts.json\n");
+    assert!(said.err.contains("few"), "{}", said.all());
+    let cider = |line: &str| -> f64 {
+        let found: Value = serde_json::from_str(&run_in(dir, line).ok()).unwrap();
+        found["scores"]["CIDEr"].as_f64().unwrap()
+    };
+    write("one.jsonl", "{\"id\": 1, \"caption\": \"a dog runs\"}\n");
+    write(
+        "reference.jsonl",
+        "{\"id\": 1, \"caption\": \"a dog runs\"}\n",
+    );
+    let one = "score one.jsonl reference.jsonl --metrics cider --json";
+    assert_eq!(cider(one), 0.0);
+    // Three orders of equal n-grams that all weigh something.
+    let saved = cider(&format!("{one} --document-frequencies counts.json"));
+    assert!((saved - 7.5).abs() < 1e-9, "{saved}");
+    let ran = run_in(dir, &format!("{one} --document-frequencies one.jsonl"));
+    assert_eq!(ran.code, 3, "{}", ran.all());
+    assert!(
+        ran.err.contains("hint: make the file again"),
+        "{}",
+        ran.all()
+    );
 }
 
 /// Ctrl-C saves and is exit code 130; the run can be resumed.

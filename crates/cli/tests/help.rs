@@ -4,7 +4,7 @@ mod program;
 
 use program::run_words;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "demo",
     "check-data",
     "train",
@@ -15,6 +15,7 @@ const COMMANDS: [&str; 16] = [
     "import",
     "export",
     "score",
+    "document-frequencies",
     "multi-bleu",
     "gradcheck",
     "demo-data",

@@ -183,4 +183,103 @@ mod tests {
             }
         );
     }
+
+    fn close(found: [f64; 4], want: [f64; 4]) {
+        let near = |(f, w): (f64, f64)| f == w || ((f - w) / w).abs() < 1e-10;
+        assert!(
+            found.into_iter().zip(want).all(near),
+            "{found:?}, expected {want:?}"
+        );
+    }
+
+    #[test]
+    fn worked_out_by_hand() {
+        let short = BleuCounts {
+            matches: [3, 1, 0, 0],
+            ngrams: [3, 2, 1, 0],
+            candidate_length: 3,
+            reference_length: 4,
+        };
+        // bleu_scorer.py's constants, to the digit: e = 1e-9 below the line, 1e-15 above it.
+        let penalty = (1.0 - (4.0 + 1e-9) / 3.0_f64).exp();
+        let p = [
+            3.0 / (3.0 + 1e-9),
+            1.0 / (2.0 + 1e-9),
+            1e-15 / (1.0 + 1e-9),
+            1e-6,
+        ];
+        let product = |n: usize| p[..n].iter().product::<f64>().powf(1.0 / n as f64) * penalty;
+        close(short.coco(), [1, 2, 3, 4].map(product));
+        let penalty = (-1.0 / 3.0_f64).exp();
+        close(
+            short.standard(),
+            [penalty, 0.5_f64.sqrt() * penalty, 0.0, 0.0],
+        );
+        // Longer than its reference: no bonus and no penalty.
+        let long = BleuCounts {
+            matches: [2, 1, 0, 0],
+            ngrams: [5, 4, 3, 2],
+            candidate_length: 5,
+            reference_length: 2,
+        };
+        assert_eq!(long.standard()[..2], [0.4, (0.1_f64.ln() / 2.0).exp()]);
+        close(
+            BleuCounts {
+                reference_length: 0,
+                ..long
+            }
+            .coco(),
+            [1, 2, 3, 4].map(|n: usize| {
+                let p = [
+                    2.0 / (5.0 + 1e-9),
+                    1.0 / (4.0 + 1e-9),
+                    1e-15 / (3.0 + 1e-9),
+                    1e-15 / (2.0 + 1e-9),
+                ];
+                p[..n].iter().product::<f64>().powf(1.0 / n as f64)
+            }),
+        );
+        // Nothing at all: the constants make the lengths' ratio 1e-6.
+        assert_eq!(BleuCounts::default().coco(), [0.0; 4]);
+        assert_eq!(BleuCounts::default().standard(), [0.0; 4]);
+    }
+
+    #[test]
+    fn sums_are_term_by_term() {
+        let one = BleuCounts {
+            matches: [5, 4, 3, 2],
+            ngrams: [7, 6, 5, 4],
+            candidate_length: 7,
+            reference_length: 9,
+        };
+        let two = BleuCounts {
+            matches: [10, 8, 6, 4],
+            ngrams: [14, 12, 10, 8],
+            candidate_length: 14,
+            reference_length: 18,
+        };
+        assert_eq!([one, one].into_iter().sum::<BleuCounts>(), two);
+    }
+
+    #[test]
+    fn the_closest_reference_is_the_shorter_of_two() {
+        let mut corpus = Corpus::new();
+        corpus.push("1", "a b c", &["a b", "a b c d", "x y z w v"]);
+        corpus.push("2", "a a a b", &["a c a", "b a"]);
+        let counts = bleu_counts(&corpus);
+        assert_eq!(counts.len(), 2);
+        assert_eq!(
+            (counts[0].candidate_length, counts[0].reference_length),
+            (3, 2)
+        );
+        assert_eq!(
+            (counts[0].matches, counts[0].ngrams),
+            ([3, 2, 1, 0], [3, 2, 1, 0])
+        );
+        // Two of three a, as in the first reference, and b; no bigram.
+        assert_eq!(
+            (counts[1].reference_length, counts[1].matches),
+            (3, [3, 0, 0, 0])
+        );
+    }
 }

@@ -91,6 +91,16 @@ impl DocumentFrequencies {
         self.images
     }
 
+    /// How many different n-grams there are.
+    pub fn len(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// Whether no n-gram was counted.
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty()
+    }
+
     /// In how many images an n-gram (words joined by blanks) occurs.
     pub fn get(&self, ngram: &str) -> u64 {
         self.counts.get(ngram).copied().unwrap_or(0)

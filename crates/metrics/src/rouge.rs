@@ -96,4 +96,18 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn worked_out_by_hand() {
+        let mut corpus = Corpus::new();
+        corpus.push("1", "a b c d", &["a c e", "d"]);
+        corpus.push("2", "", &["a"]);
+        corpus.push("3", "", &[""]);
+        corpus.push("4", "a", &[] as &[&str]);
+        // a c of 4 and of 3 words; d is all of the second reference: P = 2/4, R = 1.
+        let f = 2.44 * 0.5 / (1.0 + 1.44 * 0.5);
+        let found = rouge_l(&corpus);
+        assert!((found[0] - f).abs() < 1e-12, "{found:?}");
+        assert_eq!(found[1..], [0.0, 1.0, 0.0]);
+    }
 }

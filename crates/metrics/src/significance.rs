@@ -310,4 +310,13 @@ mod tests {
             0
         );
     }
+
+    #[test]
+    fn the_interval_leaves_out_as_much_below_as_above() {
+        let draws = (0..41).rev().map(f64::from).collect();
+        let found = interval(7.0, draws);
+        assert_eq!((found.value, found.low, found.high), (7.0, 1.0, 39.0));
+        let found = interval(7.0, (0..=100).map(f64::from).collect());
+        assert_eq!((found.low, found.high), (3.0, 98.0));
+    }
 }

@@ -249,3 +249,23 @@ fn frequency_files_that_are_refused() {
         (2, 1, 2, 0)
     );
 }
+
+#[test]
+fn cider_worked_out_by_hand() {
+    let mut corpus = Corpus::new();
+    corpus.push("1", "a b", &["a b c"]);
+    corpus.push("2", "c", &["c d"]);
+    let options = |metric| Options {
+        metrics: vec![metric],
+        ..Options::default()
+    };
+    // Two images: a, b, a b, b c, a b c weigh ln 2; c is in both and weighs nothing. Order 1: (a b) with (a b): 1;
+    // order 2: (a b) with (a b, b c): 1/√2; orders 3 and 4: none. Lengths differ by one bigram.
+    let penalty = (-1.0 / 72.0_f64).exp();
+    let mean = (1.0 + 0.5_f64.sqrt()) / 4.0;
+    let coco = &score(&corpus, &options(Metric::Cider)).scores[0].images;
+    assert!((coco[0] - 10.0 * mean * penalty).abs() < 1e-12, "{coco:?}");
+    let plain = &score(&corpus, &options(Metric::PlainCider)).scores[0].images;
+    assert!((plain[0] - mean).abs() < 1e-12, "{plain:?}");
+    assert_eq!((coco[1], plain[1]), (0.0, 0.0));
+}

@@ -412,3 +412,44 @@ proptest! {
         any_answer(&bytes);
     }
 }
+
+#[test]
+fn one_file_in_anothers_order() {
+    let of = |ids: &[&str]| {
+        let mut captions = Captions::default();
+        for id in ids {
+            captions.push(id.to_string(), format!("caption of {id}"));
+            captions.push(id.to_string(), "more".into());
+        }
+        captions
+    };
+    let (first, second) = (of(&["c", "a", "x"]), of(&["a", "b", "c"]));
+    let ordered = second.in_order_of(&first);
+    let ids: Vec<&str> = ordered.iter().map(|image| image.0).collect();
+    assert_eq!(ids, ["c", "a", "b"]);
+    assert!(
+        ordered
+            .iter()
+            .all(|(id, captions)| Some(captions) == second.get(id))
+    );
+}
+
+#[test]
+fn only_images_that_are_not_scored_are_left_out() {
+    let id = || "1".to_string();
+    let out = [
+        Problem::MissingCandidate { id: id() },
+        Problem::UnknownImage { id: id() },
+        Problem::NoReferences { id: id() },
+    ];
+    let scored = [
+        Problem::DuplicateCandidate { id: id(), count: 2 },
+        Problem::EmptyCandidate { id: id() },
+        Problem::EmptyReference {
+            id: id(),
+            reference: 1,
+        },
+    ];
+    assert!(out.iter().all(Problem::leaves_out));
+    assert!(!scored.iter().any(Problem::leaves_out));
+}

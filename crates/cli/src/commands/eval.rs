@@ -23,8 +23,9 @@ use crate::scores::Scores;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Prints the BLEU line of NeuralTalk's multi-bleu.perl (no brevity penalty), coco-caption's BLEU (with
-it), ROUGE-L and CIDEr, and the perplexity of the reference sentences. Writes result_struct.json for
-NeuralTalk's viewer; `neuraltalk score result_struct.json` adds METEOR.
+it), METEOR, ROUGE-L and CIDEr, and the perplexity of the reference sentences. METEOR needs data of
+its own (see `score`), else it has exact and stem matches only and says so. Writes
+result_struct.json for NeuralTalk's viewer and for `neuraltalk score`.
 
 Examples:
   neuraltalk eval runs/flickr8k-baseline-1/best.safetensors --beam-size 5

@@ -8,6 +8,7 @@ mod check_data;
 mod completions;
 mod demo;
 mod demo_data;
+mod document_frequencies;
 mod eval;
 mod export;
 mod features;
@@ -40,6 +41,7 @@ pub(crate) enum Command {
     Import(import::Args),
     Export(export::Args),
     Score(score::Args),
+    DocumentFrequencies(document_frequencies::Args),
     MultiBleu(multi_bleu::Args),
     Gradcheck(gradcheck::Args),
     DemoData(demo_data::Args),
@@ -62,6 +64,7 @@ impl Command {
             Self::Import(args) => import::run(args, out),
             Self::Export(args) => export::run(args, out),
             Self::Score(args) => score::run(args, out),
+            Self::DocumentFrequencies(args) => document_frequencies::run(args, out),
             Self::MultiBleu(args) => multi_bleu::run(args, out),
             Self::Gradcheck(args) => gradcheck::run(args, out),
             Self::DemoData(args) => demo_data::run(args, out),

@@ -1,17 +1,22 @@
 //! `neuraltalk score`: metrics of caption files against their references, without Java.
 //!
-//! Here: which files and metrics, the tables, the CSV. Not here: any metric, any reader (`metrics`).
+//! Here: which files and metrics. Not here: what is printed (`score_report`), any metric, any reader (`metrics`).
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use metrics::input::{Captions, Problem, Tokenization, pair, read_candidates, read_references};
-use metrics::meteor::{Meteor, SearchPlaces, find_installed};
+use metrics::document_frequency::DocumentFrequencies;
+use metrics::input::{
+    Captions, InputError, Problem, Tokenization, pair, read_candidates, read_references,
+};
+use metrics::meteor::Loading;
 use metrics::significance::Bootstrap;
-use metrics::{Corpus, Metric, Options, Scores};
-use serde_json::json;
+use metrics::{Metric, Options, Tokenizer};
 
 use crate::exit::{Exit, Failure, cannot};
+use crate::meteor;
+use crate::score_report::{Report, System};
+use crate::variety::{self, Variety};
 
 /// Score captions against references: BLEU, METEOR, ROUGE-L, CIDEr
 #[derive(clap::Args)]
@@ -55,6 +60,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH")]
     meteor_data: Option<PathBuf>,
 
+    /// CIDEr's counts of a large corpus, from `document-frequencies` [default: those of the references]
+    #[arg(long, value_name = "FILE")]
+    document_frequencies: Option<PathBuf>,
+
+    /// Print how varied the captions are: distinct n-grams, vocabulary, self-CIDEr of n-best lists
+    #[arg(long)]
+    diversity: bool,
+
+    /// Training captions, a file or a dataset's folder: print how many captions are new too
+    #[arg(long, value_name = "PATH")]
+    training: Option<PathBuf>,
+
     /// Write every picture's scores as CSV
     #[arg(long, value_name = "FILE")]
     per_image: Option<PathBuf>,
@@ -78,59 +95,132 @@ pub(crate) struct Args {
 
 /// Scores and prints.
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    let (candidates, own) = read_candidates(&args.candidates)?;
-    let references = match (&args.references, own) {
-        (Some(path), _) => read_references(path)?,
-        (None, Some(references)) => references,
-        (None, None) => {
-            let path = args.candidates.display();
-            return Err(Failure::usage(format!("`{path}` holds no references"))
-                .hint("name their file after it")
-                .into());
-        }
+    // What takes long starts first: METEOR's table is unpacked and the tokenizer made while files are read.
+    let loading = match args.metrics.contains(&Metric::Meteor) {
+        true => Some(Loading::start(
+            meteor::data(args.meteor_data.as_deref()).as_deref(),
+        )?),
+        false => None,
     };
-    let (corpus, mut problems) = corpus(args, &candidates, &references)?;
-    let scores = score(args, &corpus)?;
-    let second = match &args.against {
+    let tokenization = Tokenization::of(args.tokenized);
+    if tokenization == Tokenization::Ptb {
+        rayon::spawn(|| drop(Tokenizer::new()));
+    }
+    let (read, references) = rayon::join(
+        || read_candidates(&args.candidates),
+        || args.references.as_deref().map(read_references).transpose(),
+    );
+    let ((candidates, own), references) = (read?, references?);
+    let references = references.or(own).ok_or_else(|| {
+        let path = args.candidates.display();
+        Failure::usage(format!("`{path}` holds no references")).hint("name their file after it")
+    })?;
+    let against = match &args.against {
         None => None,
-        Some(path) => {
-            let (second, _) = read_candidates(path)?;
-            let (second, more) = self::corpus(args, &second, &references)?;
-            problems.extend(more);
-            if second.ids() != corpus.ids() {
-                return Err(Failure::data(format!(
-                    "`{}` and `{}` have captions of different pictures, or in another order",
-                    args.candidates.display(),
-                    path.display()
-                ))
-                .hint("a difference is tested on the same pictures")
-                .into());
+        Some(path) => Some(read_candidates(path)?.0.in_order_of(&candidates)),
+    };
+    let frequencies = match &args.document_frequencies {
+        None => None,
+        Some(path) => Some(read_frequencies(path)?),
+    };
+    let training = match &args.training {
+        None => None,
+        Some(path) => Some(variety::training(path, tokenization)?),
+    };
+
+    // The older system's captions come last: the difference is this less against.
+    let mut paired = vec![some_pairs(&candidates, &references, args.strict)?];
+    if let Some(candidates) = &against {
+        paired.push(some_pairs(candidates, &references, args.strict)?);
+    }
+    let mut corpora: Vec<_> = paired.iter().map(|p| p.corpus(tokenization)).collect();
+    if let [this, other] = corpora.as_slice() {
+        same_pictures(args, this.ids(), other.ids())?;
+    }
+    let meteor = match loading {
+        None => None,
+        Some(loading) => Some(meteor::finish(loading, &corpora)?),
+    };
+    let options = Options {
+        metrics: args.metrics.clone(),
+        document_frequencies: frequencies.as_ref(),
+        meteor: meteor.as_ref(),
+    };
+    let wants_variety = args.diversity || args.training.is_some();
+    let counted = match wants_variety && frequencies.is_none() {
+        true => Some(DocumentFrequencies::count(&corpora[0])),
+        false => None,
+    };
+    let frequencies = frequencies.as_ref().or(counted.as_ref());
+    let files = [&candidates].into_iter().chain(&against);
+    let mut systems = corpora
+        .drain(..)
+        .zip(&paired)
+        .zip(files)
+        .map(|((corpus, pairs), file)| {
+            let training = training.as_deref();
+            System {
+                scores: metrics::score(&corpus, &options),
+                variety: frequencies.filter(|_| wants_variety).map(|frequencies| {
+                    Variety::of(file, pairs, &corpus, tokenization, training, frequencies)
+                }),
             }
-            Some(score(args, &second)?)
-        }
+        });
+    let this = systems.next().expect("one system at least");
+    let report = Report {
+        this,
+        against: systems.next(),
+        bootstrap: Bootstrap {
+            draws: args.draws,
+            seed: args.seed,
+        },
+        problems: paired
+            .iter()
+            .flat_map(|pairs| pairs.problems.clone())
+            .collect(),
     };
     if let Some(path) = &args.per_image {
-        std::fs::write(path, per_image(&scores)).map_err(cannot("write", path))?;
+        std::fs::write(path, report.csv()).map_err(cannot("write", path))?;
     }
-    print(args, &scores, second.as_ref(), &problems, out)?;
-    let left_out = |problem: &Problem| {
-        !matches!(
-            problem,
-            Problem::EmptyCandidate { .. } | Problem::DuplicateCandidate { .. }
-        )
-    };
-    Ok(match problems.iter().any(left_out) {
+    match args.json {
+        true => writeln!(out, "{:#}", report.json())?,
+        false => {
+            report
+                .warnings()
+                .for_each(|line| eprintln!("warning: {line}"));
+            write!(out, "{}", report.table())?;
+        }
+    }
+    Ok(match report.problems.iter().any(Problem::leaves_out) {
         true => Exit::Partial,
         false => Exit::Done,
     })
 }
 
-fn corpus(
-    args: &Args,
-    candidates: &Captions,
-    references: &Captions,
-) -> anyhow::Result<(Corpus, Vec<Problem>)> {
-    let pairs = pair(candidates, references, args.strict)?;
+fn read_frequencies(path: &Path) -> anyhow::Result<DocumentFrequencies> {
+    let file = std::fs::File::open(path).map_err(cannot("read", path))?;
+    let read = DocumentFrequencies::read(std::io::BufReader::new(file));
+    read.map_err(|error| {
+        let hint = error.hint().unwrap_or_default();
+        Failure::data(format!("`{}`: {error}", path.display()))
+            .hint(hint)
+            .into()
+    })
+}
+
+fn some_pairs<'c>(
+    candidates: &'c Captions,
+    references: &'c Captions,
+    strict: bool,
+) -> anyhow::Result<metrics::input::Pairs<'c>> {
+    let pairs = match pair(candidates, references, strict) {
+        Err(InputError::Problems { problems }) => {
+            // All of them, not only the first that the error names.
+            problems.iter().for_each(|problem| eprintln!("{problem}"));
+            return Err(InputError::Problems { problems }.into());
+        }
+        pairs => pairs?,
+    };
     if pairs.is_empty() {
         return Err(
             Failure::data("no picture has both a candidate and a reference")
@@ -138,147 +228,24 @@ fn corpus(
                 .into(),
         );
     }
-    let tokenization = match args.tokenized {
-        true => Tokenization::Whitespace,
-        false => Tokenization::Ptb,
-    };
-    let corpus = pairs.corpus(tokenization);
-    Ok((corpus, pairs.problems))
+    Ok(pairs)
 }
 
-fn score(args: &Args, corpus: &Corpus) -> anyhow::Result<Scores> {
-    let meteor = match args.metrics.contains(&Metric::Meteor) {
-        true => Some(meteor(args.meteor_data.as_deref(), corpus)?),
-        false => None,
-    };
-    let options = Options {
-        metrics: args.metrics.clone(),
-        meteor: meteor.as_ref(),
-        ..Options::default()
-    };
-    Ok(metrics::score(corpus, &options))
-}
-
-/// METEOR for these captions, with its data if that is to be found.
-fn meteor(given: Option<&Path>, corpus: &Corpus) -> anyhow::Result<Meteor> {
-    let variable = |name| std::env::var_os(name);
-    let (data, environment, path) = (
-        variable("NEURALTALK_METEOR_DATA"),
-        variable("VIRTUAL_ENV"),
-        variable("PATH"),
+fn same_pictures(args: &Args, this: &[String], other: &[String]) -> anyhow::Result<()> {
+    if this == other {
+        return Ok(());
+    }
+    let (candidates, against) = (
+        args.candidates.display(),
+        args.against.as_deref().unwrap_or(Path::new("")).display(),
     );
-    let places = SearchPlaces {
-        meteor_data: data.as_deref(),
-        virtual_env: environment.as_deref(),
-        path: path.as_deref(),
-    };
-    let data = match given {
-        Some(path) => Some(path.to_owned()),
-        None => find_installed(places),
-    };
-    let captions: Vec<String> = (0..corpus.len())
-        .flat_map(|image| {
-            corpus
-                .spaced_references(image)
-                .chain([corpus.spaced_candidate(image)])
-        })
-        .map(|tokens| corpus.text(tokens))
-        .collect();
-    Ok(Meteor::open_for(
-        data.as_deref(),
-        captions.iter().map(String::as_str),
-    )?)
-}
-
-fn print(
-    args: &Args,
-    scores: &Scores,
-    second: Option<&Scores>,
-    problems: &[Problem],
-    out: &mut dyn Write,
-) -> anyhow::Result<()> {
-    let bootstrap = Bootstrap {
-        draws: args.draws,
-        seed: args.seed,
-    };
-    // What `--against` names came first in time: the difference is new minus old.
-    let differences = second.map(|second| second.compare(scores, &bootstrap));
-    if args.json {
-        let corpus = |scores: &Scores| -> serde_json::Map<String, serde_json::Value> {
-            scores
-                .scores
-                .iter()
-                .map(|score| (score.name.clone(), score.corpus.into()))
-                .collect()
-        };
-        let differences = differences.map(|all| {
-            all.into_iter()
-                .map(|(name, d)| (name, json!(d)))
-                .collect::<serde_json::Map<_, _>>()
-        });
-        let report = json!({
-            "images": scores.ids.len(), "scores": corpus(scores), "against": second.map(corpus),
-            "differences": differences, "problems": problems, "warnings": scores.warnings,
-        });
-        writeln!(out, "{report:#}")?;
-        return Ok(());
-    }
-    for problem in problems {
-        eprintln!("warning: {problem}");
-    }
-    for warning in &scores.warnings {
-        eprintln!("warning: {warning}");
-    }
-    let (Some(second), Some(differences)) = (second, differences) else {
-        write!(out, "{scores}")?;
-        return Ok(());
-    };
-    let width = scores
-        .scores
-        .iter()
-        .map(|s| s.name.len())
-        .max()
-        .unwrap_or(0);
-    writeln!(
-        out,
-        "{:width$}  against     this  difference  95 % interval           p",
-        ""
-    )?;
-    for (name, comparison) in &differences {
-        let value = |of: &Scores| of.get(name).unwrap_or(f64::NAN);
-        let interval = comparison.difference;
-        writeln!(
-            out,
-            "{name:width$}  {:>7.4}  {:>7.4}  {:>+10.4}  {:>+8.4} to {:>+8.4}  {:.4}",
-            value(second),
-            value(scores),
-            interval.value,
-            interval.low,
-            interval.high,
-            comparison.p
-        )?;
-    }
-    Ok(())
-}
-
-/// One line a picture, its scores in columns.
-fn per_image(scores: &Scores) -> String {
-    let quoted = |text: &str| match text.contains(['"', ',', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.to_owned(),
-    };
-    let names = scores.scores.iter().map(|score| quoted(&score.name));
-    let mut csv = std::iter::once("image".to_owned())
-        .chain(names)
-        .collect::<Vec<_>>()
-        .join(",");
-    csv.push('\n');
-    for (i, id) in scores.ids.iter().enumerate() {
-        csv += &quoted(id);
-        for score in &scores.scores {
-            csv += &format!(",{}", score.images[i]);
-        }
-        csv.push('\n');
-    }
-    csv
+    let known: std::collections::HashSet<&String> = other.iter().collect();
+    let common = this.iter().filter(|id| known.contains(id)).count();
+    Err(Failure::data(format!(
+        "`{candidates}` has captions of {} pictures and `{against}` of {}, {common} of them the same",
+        this.len(),
+        other.len()
+    ))
+    .hint("a difference is tested on the same pictures: leave out the others in both files")
+    .into())
 }

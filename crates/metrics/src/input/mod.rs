@@ -24,6 +24,7 @@ pub use problem::Problem;
 pub use result_struct::parse_result_struct;
 
 use crate::corpus::Corpus;
+use crate::tokenizer;
 
 /// Images of one file in its order, each with its captions as they were written.
 ///
@@ -66,6 +67,19 @@ impl Captions {
         self.index
             .get(id)
             .map(|&image| self.captions[image].as_slice())
+    }
+
+    /// The same captions with the images in another file's order; what only this one has comes last.
+    pub fn in_order_of(&self, other: &Self) -> Self {
+        let mut ordered = Self::default();
+        let known = other.iter().filter_map(|(id, _)| Some((id, self.get(id)?)));
+        for (id, captions) in known.chain(self.iter()) {
+            if !ordered.index.contains_key(id) {
+                let image = ordered.image(id.to_owned());
+                ordered.captions[image] = captions.to_vec();
+            }
+        }
+        ordered
     }
 
     /// Images with their captions.
@@ -183,6 +197,24 @@ pub enum Tokenization {
     Whitespace,
 }
 
+impl Tokenization {
+    /// Whether captions are tokens already.
+    pub fn of(tokenized: bool) -> Self {
+        match tokenized {
+            true => Self::Whitespace,
+            false => Self::Ptb,
+        }
+    }
+
+    /// The captions as lines of tokens joined by blanks.
+    pub fn tokens(self, captions: &[String]) -> Vec<String> {
+        match self {
+            Self::Ptb => tokenizer::captions(captions),
+            Self::Whitespace => captions.to_vec(),
+        }
+    }
+}
+
 /// Candidates and references of the same images, ready to score.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pairs<'c> {
@@ -223,7 +255,12 @@ pub fn pair<'c>(
     Ok(pairs)
 }
 
-impl Pairs<'_> {
+impl<'c> Pairs<'c> {
+    /// Images with candidate and references, in order.
+    pub fn ids(&self) -> impl Iterator<Item = &'c str> {
+        self.images.iter().map(|image| image.0)
+    }
+
     /// Number of images with candidate and references.
     pub fn len(&self) -> usize {
         self.images.len()

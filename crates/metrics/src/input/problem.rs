@@ -51,6 +51,20 @@ pub enum Problem {
     },
 }
 
+impl Problem {
+    /// Whether the image is not scored.
+    pub fn leaves_out(&self) -> bool {
+        match self {
+            Self::MissingCandidate { .. }
+            | Self::UnknownImage { .. }
+            | Self::NoReferences { .. } => true,
+            Self::DuplicateCandidate { .. }
+            | Self::EmptyCandidate { .. }
+            | Self::EmptyReference { .. } => false,
+        }
+    }
+}
+
 /// The candidate and the references to score, if there are both; adds what is wrong.
 pub(super) fn check<'c>(
     id: &str,
