@@ -8,13 +8,13 @@ use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
 use models::encoder::{Encoder, EncoderConfig, StateDict};
-use safetensors::tensor::Dtype;
+use safetensors::tensor::{Dtype, TensorView};
 use tensor::Device;
 
 use crate::error::read_error;
 use crate::legacy::{is_torch, read_torch};
 use crate::load::{read_header, read_numbers};
-use crate::{CheckpointError, EncoderPart, checkpoint};
+use crate::{CheckpointError, EncoderPart, LocalDisk, checkpoint, replace};
 
 /// Loads an encoder of a known family; which one, its tensors' names and shapes tell.
 ///
@@ -38,6 +38,32 @@ pub fn load_encoder(
 pub(crate) fn is_caffe(path: &Path) -> bool {
     let ending = path.extension();
     ending.is_some_and(|e| e.eq_ignore_ascii_case("caffemodel"))
+}
+
+/// Writes an encoder as a weight file of its family: what [`load_encoder`] reads, and PyTorch through `safetensors`.
+///
+/// # Errors
+/// The disk refuses.
+pub fn save_encoder(encoder: &Encoder, path: &Path) -> Result<(), CheckpointError> {
+    let state = encoder.state();
+    let arrays: Vec<(&str, &[usize], Vec<u8>)> = state
+        .iter()
+        .map(|(name, shape, values)| {
+            let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+            (name, shape, bytes)
+        })
+        .collect();
+    let views = arrays.iter().map(|(name, shape, bytes)| {
+        let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes);
+        (*name, view.expect("four bytes a number"))
+    });
+    let bytes = safetensors::serialize(views, None).map_err(std::io::Error::other);
+    bytes
+        .and_then(|bytes| replace(&mut LocalDisk, path, |out| out.write_all(&bytes)))
+        .map_err(|source| CheckpointError::Write {
+            path: path.into(),
+            source,
+        })
 }
 
 /// Reads all tensors of floating-point numbers of a `.safetensors` or PyTorch file.

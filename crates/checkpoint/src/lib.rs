@@ -22,7 +22,7 @@ mod save;
 
 pub use any::{FileKind, load_any};
 pub use checkpoint::{Checkpoint, FeaturesInfo, NamedArray, TrainingState};
-pub use encoder::{load_encoder, load_state};
+pub use encoder::{load_encoder, load_state, save_encoder};
 pub use encoder_part::{EncoderAbout, EncoderPart, Widths, published_preprocessing};
 pub use error::CheckpointError;
 pub use inspect::{ArrayDescription, Description, EncoderDescription, inspect};

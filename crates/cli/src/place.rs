@@ -34,15 +34,6 @@ pub(crate) fn features(dataset: &Path) -> PathBuf {
     folder(dataset).join(FEATURES)
 }
 
-/// `imgs` in the dataset's folder, or the folder itself if there is none.
-pub(crate) fn pictures(dataset: &Path) -> PathBuf {
-    let inside = folder(dataset).join("imgs");
-    match inside.is_dir() || dataset.is_dir() {
-        true => inside,
-        false => folder(dataset).to_owned(),
-    }
-}
-
 /// The dataset and the features of an evaluation: what was given, else what the run was trained on
 /// that the checkpoint lies in, else what NeuralTalk would look for.
 pub(crate) fn of_checkpoint(
@@ -93,9 +84,12 @@ mod tests {
         for given in [temporary.path(), &file] {
             assert_eq!(features(given), temporary.path().join("vgg_feats.mat"));
         }
-        assert_eq!(pictures(&file), temporary.path());
-        assert_eq!(pictures(temporary.path()), temporary.path().join("imgs"));
+        assert_eq!(train::pictures_folder(&file), temporary.path());
+        assert_eq!(
+            train::pictures_folder(temporary.path()),
+            temporary.path().join("imgs")
+        );
         std::fs::create_dir(temporary.path().join("imgs")).unwrap();
-        assert_eq!(pictures(&file), temporary.path().join("imgs"));
+        assert_eq!(train::pictures_folder(&file), temporary.path().join("imgs"));
     }
 }

@@ -37,6 +37,10 @@ pub struct Batch {
     pub regions: usize,
     /// D.
     pub dimension: usize,
+    /// Whether whoever made the vectors learns from their gradient.
+    pub wants_gradient: bool,
+    /// (I) those pictures, as indices in `encoded.images`.
+    pub pictures: Vec<usize>,
     /// (B) for each sentence the row of its picture in `features`.
     pub image_of: Vec<usize>,
     /// (B) word indices without START and END, longest first; equal lengths keep the order of the picks.
@@ -58,6 +62,25 @@ impl Batch {
         features: &Features,
         picks: &[(usize, usize)],
     ) -> Result<Self, MissingFeature> {
+        let mut batch = Self::of_sentences(encoded, picks);
+        for &image in &batch.pictures {
+            let imgid = encoded.images[image].imgid;
+            let vector = features.row(imgid).ok_or_else(|| MissingFeature {
+                imgid,
+                features: features.name().to_owned(),
+                count: features.len(),
+            })?;
+            batch.features.extend_from_slice(vector);
+        }
+        (batch.regions, batch.dimension) = (features.regions(), features.dimension());
+        Ok(batch)
+    }
+
+    /// The same without vectors, which someone else fills in: those of `pictures`, in their order.
+    ///
+    /// # Panics
+    /// Where a pick points at nothing.
+    pub fn of_sentences(encoded: &Encoded, picks: &[(usize, usize)]) -> Self {
         let sentence = |pick: usize| {
             let (image, caption) = picks[pick];
             &encoded.images[image].sentences[caption]
@@ -65,33 +88,28 @@ impl Batch {
         let mut order: Vec<usize> = (0..picks.len()).collect();
         order.sort_by_key(|&pick| std::cmp::Reverse(sentence(pick).len())); // stable
         let mut rows = HashMap::new();
-        let mut numbers = Vec::new();
+        let mut pictures = Vec::new();
         for &(image, _) in picks {
-            let row = rows.len();
-            if let std::collections::hash_map::Entry::Vacant(entry) = rows.entry(image) {
-                entry.insert(row);
-                let imgid = encoded.images[image].imgid;
-                let vector = features.row(imgid).ok_or_else(|| MissingFeature {
-                    imgid,
-                    features: features.name().to_owned(),
-                    count: features.len(),
-                })?;
-                numbers.extend_from_slice(vector);
-            }
+            rows.entry(image).or_insert_with(|| {
+                pictures.push(image);
+                pictures.len() - 1
+            });
         }
-        Ok(Self {
-            features: numbers,
-            regions: features.regions(),
-            dimension: features.dimension(),
+        Self {
+            features: Vec::new(),
+            regions: 0,
+            dimension: 0,
+            wants_gradient: false,
+            pictures,
             image_of: order.iter().map(|&pick| rows[&picks[pick].0]).collect(),
             sentences: order.iter().map(|&pick| sentence(pick).clone()).collect(),
             pick_of: order,
-        })
+        }
     }
 
     /// I, distinct pictures.
     pub fn images(&self) -> usize {
-        self.features.len() / (self.regions * self.dimension)
+        self.pictures.len()
     }
 
     /// The sentences' packing tables.
@@ -127,6 +145,7 @@ mod tests {
         assert_eq!(batch.pick_of, [1, 3, 0, 4, 2]);
         assert_eq!(batch.image_of, [1, 0, 0, 1, 0]);
         assert_eq!(batch.features, [2.0, 2.5, 0.0, 0.5]);
+        assert_eq!(batch.pictures, [0, 1]);
         assert_eq!((batch.images(), batch.dimension), (2, 2));
         assert_eq!(batch.packed().live, [5, 4, 2]);
     }

@@ -16,6 +16,7 @@ mod safetensors;
 mod stream;
 mod write;
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 pub use write::WrittenForm;
@@ -32,6 +33,8 @@ pub struct Features {
     regions: usize,
     count: usize,
     storage: Storage,
+    /// Row of each picture, where rows aren't numbered by `imgid`.
+    rows: Option<HashMap<u32, usize>>,
 }
 
 /// Where the numbers lie.
@@ -156,6 +159,7 @@ impl Features {
             regions,
             count: numbers / (regions * dimension),
             storage,
+            rows: None,
         })
     }
 
@@ -175,6 +179,30 @@ impl Features {
             regions: 1,
             count: rows.len() / dimension,
             storage: Storage::Owned(rows),
+            rows: None,
+        }
+    }
+
+    /// Features from memory of some pictures only: `rows` is (N, R, D) for the N pictures `imgids`.
+    ///
+    /// # Panics
+    /// Where the numbers aren't as many.
+    pub fn of_pictures(
+        name: impl Into<String>,
+        [regions, dimension]: [usize; 2],
+        imgids: &[u32],
+        rows: Vec<f32>,
+    ) -> Self {
+        let expected = imgids.len() * regions * dimension;
+        assert_eq!(rows.len(), expected, "numbers of {} pictures", imgids.len());
+        let row = |(row, &imgid): (usize, &u32)| (imgid, row);
+        Self {
+            name: name.into(),
+            dimension,
+            regions,
+            count: imgids.len(),
+            storage: Storage::Owned(rows),
+            rows: Some(imgids.iter().enumerate().map(row).collect()),
         }
     }
 
@@ -205,7 +233,10 @@ impl Features {
 
     /// (R, D) the vectors of one picture, or `None` where the file has no column for it.
     pub fn row(&self, imgid: u32) -> Option<&[f32]> {
-        let row = imgid as usize;
+        let row = match &self.rows {
+            Some(rows) => *rows.get(&imgid)?,
+            None => imgid as usize,
+        };
         if self.count <= row {
             return None;
         }

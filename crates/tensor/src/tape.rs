@@ -87,15 +87,28 @@ impl<T: Element> Tape<T> {
     /// # Panics
     /// If `loss` is not one number.
     pub fn backward(self, loss: Var) -> Gradients<T> {
+        let shape = self.nodes[loss.0].value.shape().to_vec();
+        let one = Tensor::new(&self.device, &shape, vec![T::ONE]);
+        self.backward_from(loss, one)
+    }
+
+    /// Gradients of Σ value(var) · gradient: goes on from where the gradient of `var` is known, say from another tape.
+    ///
+    /// # Panics
+    /// If `gradient` has another shape than the value.
+    pub fn backward_from(self, var: Var, gradient: Tensor<T>) -> Gradients<T> {
+        assert_eq!(
+            self.nodes[var.0].value.shape(),
+            gradient.shape(),
+            "a gradient has its value's shape"
+        );
         let device = self.device.clone();
         device.install(|| {
-            let shape = self.nodes[loss.0].value.shape().to_vec();
-            let one = Tensor::new(&self.device, &shape, vec![T::ONE]);
             let mut gradients = Gradients {
                 wanted: self.nodes.iter().map(|n| n.wanted).collect(),
                 values: vec![None; self.nodes.len()],
             };
-            gradients.add(loss, one);
+            gradients.add(var, gradient);
             for (i, node) in self.nodes.into_iter().enumerate().rev() {
                 // The value goes before its gradient is computed: closures hold what they need.
                 drop(node.value);

@@ -257,3 +257,11 @@ pub fn squared_sum<T: Element>(weight: &Tensor<T>) -> f64 {
     let zero = Tensor::zeros(weight.device(), weight.shape());
     squared_norm(nothing, weight, &zero)
 }
+
+/// sum += one: gradients of the parts of a batch.
+///
+/// # Panics
+/// If the shapes differ.
+pub fn add<T: Element>(sum: &mut Tensor<T>, one: &Tensor<T>) {
+    crate::ops::add_assign(sum, one);
+}

@@ -52,6 +52,9 @@ pub enum TrainError {
     /// A dataset or a feature file can't be read.
     #[error(transparent)]
     Data(#[from] data::DataError),
+    /// A picture can't be read.
+    #[error(transparent)]
+    Picture(data::picture::PictureError),
     /// The dataset has no usable picture in a split.
     #[error("dataset `{dataset}` has {problem} in split `{split}`")]
     Split {
@@ -117,6 +120,7 @@ impl TrainError {
             Self::NoRun { .. } => "a run's folder is the one that `neuraltalk train` printed",
             Self::Locked { .. } => "wait for it, or stop it; then `neuraltalk resume`",
             Self::Data(error) => return error.hint(),
+            Self::Picture(error) => return error.hint(),
             Self::Split { .. } => {
                 "every picture names its split; `neuraltalk check-data` lists what is wrong"
             }
@@ -143,7 +147,9 @@ impl TrainError {
             | Self::NoRun { .. } => 2,
             Self::Data(error) if error.is_io() => 4,
             Self::Checkpoint(C::Read { .. } | C::Write { .. }) => 4,
+            Self::Picture(data::picture::PictureError::Read { .. }) => 4,
             Self::Data(_)
+            | Self::Picture(_)
             | Self::Split { .. }
             | Self::Features { .. }
             | Self::Checkpoint(_)

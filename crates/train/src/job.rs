@@ -16,6 +16,7 @@ use crate::progress::Plan;
 use crate::self_critical::Critic;
 use crate::snapshot;
 use crate::step::Trainer;
+use crate::vision::Vision;
 
 /// A run's data and options.
 #[derive(Debug)]
@@ -24,7 +25,10 @@ pub(crate) struct Job {
     pub(crate) options: Options,
     /// The dataset's name.
     pub(crate) dataset: String,
+    /// Stored ones, or those of the validation pictures as the encoder makes them now.
     pub(crate) features: Features,
+    /// Pictures with their encoder, where no stored features are read.
+    pub(crate) vision: Option<Vision>,
     pub(crate) vocabulary: Vocabulary,
     pub(crate) word_counts: Option<Vec<u64>>,
     pub(crate) train: Encoded,
@@ -52,16 +56,7 @@ impl Job {
         if options.restval_as_train {
             dataset.restval_as_train();
         }
-        let features = Features::open(options.features.clone().unwrap_or_else(|| {
-            let folder = if path.is_dir() {
-                Some(path.as_path())
-            } else {
-                path.parent()
-            };
-            folder.unwrap_or(Path::new("")).join("vgg_feats.mat")
-        }))?;
-        check_columns(&dataset, &features)?;
-
+        let device = Device::cpu(options.threads);
         let mut notes = Vec::new();
         let (vocabulary, word_counts) = match from {
             Some((checkpoint, file)) => {
@@ -70,14 +65,26 @@ impl Job {
                     let changes = changes.join(", ");
                     notes.push(format!("as in `{}`: {changes}", file.display()));
                 }
-                check_width(checkpoint, file, &features)?;
                 let words = Vocabulary::from_words(checkpoint.words.clone())
                     .map_err(|e| snapshot::mismatch(file, e.to_string()))?;
                 (words, checkpoint.word_counts.clone())
             }
             None => count_words(&dataset, &options)?,
         };
-        check_regions(&options, &features)?;
+        let start = from.map(|(checkpoint, _)| checkpoint);
+        let vision = Vision::open(&options, start, &dataset, &path, &device)?;
+        let features = match &vision {
+            Some(vision) => vision.no_features(),
+            None => {
+                let features = stored_features(&options, &path)?;
+                check_columns(&dataset, &features)?;
+                check_regions(&options, &features)?;
+                features
+            }
+        };
+        if let Some((checkpoint, file)) = from {
+            check_width(checkpoint, file, &features)?;
+        }
         let train = Encoded::new(&dataset, &vocabulary, &[Split::Train]);
         let mut val = Encoded::new(&dataset, &vocabulary, &[Split::Val]);
         let limit = usize::try_from(options.eval_max_images).unwrap_or(usize::MAX);
@@ -106,11 +113,12 @@ impl Job {
             .map_err(|_| no_sentences(&dataset, Split::Train))?;
         let plan = Plan::new(&options, sampler.batches_per_epoch());
         Ok(Self {
-            device: Device::cpu(options.threads),
+            device,
             val_records: dataset.of_split(Split::Val).take(limit).cloned().collect(),
             dataset: dataset.name,
             options,
             features,
+            vision,
             vocabulary,
             word_counts,
             train,
@@ -124,6 +132,21 @@ impl Job {
 
     pub(crate) fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// The epoch of step `it` if the encoder learns in it.
+    pub(crate) fn learning_epoch(&self, it: u64) -> Option<u64> {
+        let epoch = it / self.plan.iterations_per_epoch;
+        let after = u64::try_from(self.options.finetune_after).ok()?;
+        (after <= epoch).then_some(epoch)
+    }
+
+    /// Numbers of the encoder that will be trained.
+    pub(crate) fn tuned_parameters(&self) -> u64 {
+        match &self.vision {
+            Some(vision) if self.options.finetune_after >= 0 => vision.tuner.parameters(),
+            _ => 0,
+        }
     }
 
     /// A fresh decoder.
@@ -155,6 +178,18 @@ pub(crate) fn dataset_path(name: &str) -> PathBuf {
     } else {
         given
     }
+}
+
+/// The file that was named, or `vgg_feats.mat` in the dataset's folder.
+fn stored_features(options: &Options, dataset: &Path) -> Result<Features, TrainError> {
+    let file = options.features.clone().unwrap_or_else(|| {
+        let folder = match dataset.is_dir() {
+            true => Some(dataset),
+            false => dataset.parent(),
+        };
+        folder.unwrap_or(Path::new("")).join("vgg_feats.mat")
+    });
+    Ok(Features::open(file)?)
 }
 
 fn count_words(

@@ -11,11 +11,13 @@ mod captions;
 mod clock;
 mod error;
 mod event;
+mod finetune;
 mod folder;
 mod history;
 mod job;
 mod options;
 mod progress;
+mod reader;
 mod recorder;
 mod run;
 mod scores;
@@ -26,6 +28,7 @@ mod status;
 mod step;
 mod tensorboard;
 mod validation;
+mod vision;
 
 use std::path::{Path, PathBuf};
 
@@ -33,6 +36,7 @@ pub use error::TrainError;
 pub use event::{Control, Event, Kind, Outcome, Reason, SampleCaption, Sampled};
 pub use step::{Cost, Pass, Trainer};
 pub use validation::{Perplexity, perplexity};
+pub use vision::pictures_folder;
 
 use folder::RunFolder;
 use job::Job;
@@ -52,6 +56,8 @@ pub struct Overrides {
     pub dataset: Option<String>,
     /// Where the features lie now.
     pub features: Option<PathBuf>,
+    /// Where the pictures lie now.
+    pub pictures: Option<PathBuf>,
     /// Worker threads.
     pub threads: Option<usize>,
 }
@@ -90,6 +96,7 @@ pub fn resume(run: &Path, overrides: &Overrides, sink: Sink) -> Result<Outcome, 
     let (folder, mut options) = RunFolder::open(run)?;
     options.dataset = overrides.dataset.clone().unwrap_or(options.dataset);
     options.features = overrides.features.clone().or(options.features);
+    options.pictures = overrides.pictures.clone().or(options.pictures);
     options.threads = overrides.threads.unwrap_or(options.threads);
     options.validate()?;
     let last = folder.checkpoint(&options, Kind::Last);
@@ -98,8 +105,8 @@ pub fn resume(run: &Path, overrides: &Overrides, sink: Sink) -> Result<Outcome, 
         return begin(job, folder, trainer, sink);
     }
     let checkpoint = checkpoint::load(&last)?;
-    let job = Job::open(options, Some((&checkpoint, &last)))?;
-    let (trainer, progress) = snapshot::restore(&job, &checkpoint, &last)?;
+    let mut job = Job::open(options, Some((&checkpoint, &last)))?;
+    let (trainer, progress) = snapshot::restore(&mut job, &checkpoint, &last)?;
     drop(checkpoint);
     let recorder = Recorder::open(&folder, &job, progress.iteration, sink)?;
     let run = Run {
@@ -120,7 +127,10 @@ fn fresh(options: Options) -> Result<(Job, Trainer), TrainError> {
         let trainer = job.trainer(job.new_decoder());
         return Ok((job, trainer));
     };
-    let checkpoint = checkpoint::load_any(&path)?;
+    let mut checkpoint = checkpoint::load_any(&path)?;
+    if options.encoder.is_some() {
+        checkpoint.encoder = None;
+    }
     let job = Job::open(options, Some((&checkpoint, &path)))?;
     let trainer = job.trainer(snapshot::decoder(&checkpoint, &path, &job.device)?);
     Ok((job, trainer))
@@ -146,6 +156,8 @@ fn make_absolute(options: &mut Options) -> Result<(), TrainError> {
     options.dataset = dataset.to_string_lossy().into_owned();
     for path in [
         &mut options.features,
+        &mut options.encoder,
+        &mut options.pictures,
         &mut options.init_model_from,
         &mut options.checkpoint_output_directory,
         &mut options.worker_status_output_directory,

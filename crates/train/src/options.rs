@@ -109,6 +109,11 @@ pub struct Options {
     pub dataset: String,
     /// Stored picture features; `vgg_feats.mat` in the dataset's folder if not given.
     pub features: Option<PathBuf>,
+    /// Weights of a picture encoder: training reads pictures instead of stored features. A checkpoint of
+    /// `init-model-from` that holds an encoder does so too where no features are given.
+    pub encoder: Option<PathBuf>,
+    /// Folder of the pictures; `imgs` in the dataset's folder if not given.
+    pub pictures: Option<PathBuf>,
     /// Counts pictures of the split `restval` as training pictures.
     pub restval_as_train: bool,
 
@@ -183,6 +188,29 @@ pub struct Options {
     pub drop_prob_encoder: f64,
     /// Dropout of the hidden states.
     pub drop_prob_decoder: f64,
+    /// Epoch from which on the encoder learns too; -1: never.
+    pub finetune_after: i64,
+    /// Layers and blocks of the encoder before this one (0 is the first) never learn; -1: those whose outputs are finer
+    /// than 1/16 of the picture.
+    pub finetune_from_block: i64,
+    /// Base learning rate of the encoder; changes as the decoder's does.
+    pub encoder_learning_rate: f64,
+    /// Optimizer of the encoder.
+    pub encoder_solver: Solver,
+    /// Decoupled weight decay of the encoder with `adamw`.
+    pub encoder_weight_decay: f64,
+    /// The encoder's gradient's norm is clipped to this; 0 or less: not at all.
+    pub encoder_grad_clip_norm: f64,
+    /// Least share of a picture's area that a random crop keeps; 1: no crops.
+    pub augment_area: f64,
+    /// Largest ratio of sides by which a random crop is stretched; 1: none.
+    pub augment_aspect: f64,
+    /// Mirrors every other picture.
+    pub augment_flip: bool,
+    /// Contrast is multiplied with 1 ± this.
+    pub augment_contrast: f64,
+    /// Brightness is multiplied with 1 ± this.
+    pub augment_brightness: f64,
     /// Words seen less often in the training sentences are dropped.
     pub word_count_threshold: u64,
 
@@ -230,6 +258,8 @@ impl Default for Options {
         Self {
             dataset: "flickr8k".into(),
             features: None,
+            encoder: None,
+            pictures: None,
             restval_as_train: false,
             generator: Generator::Lstm,
             image_encoding_size: 256,
@@ -266,6 +296,17 @@ impl Default for Options {
             label_smoothing: 0.0,
             drop_prob_encoder: 0.5,
             drop_prob_decoder: 0.5,
+            finetune_after: -1,
+            finetune_from_block: -1,
+            encoder_learning_rate: 1e-4,
+            encoder_solver: Solver::Adam,
+            encoder_weight_decay: 0.01,
+            encoder_grad_clip_norm: 0.0,
+            augment_area: 1.0,
+            augment_aspect: 1.0,
+            augment_flip: false,
+            augment_contrast: 0.0,
+            augment_brightness: 0.0,
             word_count_threshold: 5,
             eval_period: 1.0,
             eval_batch_size: 100,

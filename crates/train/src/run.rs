@@ -76,6 +76,11 @@ impl Run<'_> {
 
             let learning_rate = self.job.options.learning_rate_at(it, self.job.plan());
             let gradient_norm = self.trainer.update(&pass, learning_rate);
+            if let (Some(vision), Some(gradient)) = (&mut self.job.vision, &pass.features) {
+                let factor = learning_rate / self.job.options.learning_rate;
+                let learning_rate = factor * self.job.options.encoder_learning_rate;
+                vision.update(gradient, learning_rate, 1.0 / pass.sentences as f64);
+            }
             let reward = sampled.as_ref().map(|s| s.reward);
             self.progress.step(pass.cost.ppl2, reward);
             let seconds = clock::seconds_since(start);
@@ -120,7 +125,8 @@ impl Run<'_> {
             val_images: job.val.images.len() as u64,
             vocabulary: job.vocabulary.len() as u64,
             feature: job.features.dimension() as u64,
-            parameters: parameters.map(|p| p.value.data().len() as u64).sum(),
+            parameters: parameters.map(|p| p.value.data().len() as u64).sum::<u64>()
+                + self.job.tuned_parameters(),
             threads: job.device.threads() as u64,
         })?;
         for message in std::mem::take(&mut self.job.notes) {
@@ -135,8 +141,7 @@ impl Run<'_> {
         if self.job.critic.is_some() {
             picks.dedup_by_key(|pick| pick.0); // pictures; their sentences come from the model
         }
-        let batch = Batch::new(&self.job.train, &self.job.features, &picks)
-            .map_err(|e| self.no_vector(&e))?;
+        let batch = self.batch(it, &picks)?;
         match &self.job.critic {
             None => Ok((self.trainer.pass(&batch, &self.dropout(it)), None)),
             Some(critic) => {
@@ -146,6 +151,23 @@ impl Run<'_> {
                 Ok((pass, Some(samples.shown(&self.job, pictures[0]))))
             }
         }
+    }
+
+    /// The batch of step `it` with its features.
+    fn batch(&mut self, it: u64, picks: &[(usize, usize)]) -> Result<Batch, TrainError> {
+        if self.job.vision.is_some() {
+            let epoch = self.job.learning_epoch(it);
+            // The batch after the last step is one too: its cost says whether the last weights are fit to be saved.
+            let next = match it < self.job.plan().total_iterations {
+                true => self.job.learning_epoch(it + 1),
+                false => None,
+            };
+            let next = next.map(|epoch| (self.job.sampler.batch_at(it + 1), epoch));
+            if let Some(vision) = &mut self.job.vision {
+                return vision.batch(&self.job.train, picks, epoch, next);
+            }
+        }
+        Batch::new(&self.job.train, &self.job.features, picks).map_err(|e| self.no_vector(&e))
     }
 
     fn dropout(&self, it: u64) -> Dropout {
@@ -159,7 +181,13 @@ impl Run<'_> {
 
     /// Evaluates after step `it`; a message if the weights turned out to be useless.
     fn evaluate(&mut self, it: u64) -> Result<Option<String>, TrainError> {
-        let (start, job, decoder) = (Instant::now(), &self.job, &self.trainer.decoder);
+        let start = Instant::now();
+        if let Some(vision) = &mut self.job.vision
+            && let Some(features) = vision.validation(&self.job.val)?
+        {
+            self.job.features = features;
+        }
+        let (job, decoder) = (&self.job, &self.trainer.decoder);
         let options = &job.options;
         let found = validation::perplexity(
             decoder,

@@ -17,6 +17,10 @@ use crate::event::Kind;
 use crate::job::Job;
 use crate::progress::Progress;
 use crate::step::Trainer;
+use crate::vision::Vision;
+
+/// Prefix of the running averages of the encoder's optimizer.
+const ENCODER: &str = "encoder.";
 
 /// The JSON part of a training state.
 #[derive(Debug, Serialize, Deserialize)]
@@ -24,6 +28,9 @@ struct Saved {
     progress: Progress,
     /// Adam's bias correction counts from this.
     optimizer_steps: u64,
+    /// The same of the encoder's optimizer.
+    #[serde(default)]
+    encoder_steps: u64,
     /// Batches are drawn from these: other data would give other batches without a word.
     train_images: u64,
     train_sentences: u64,
@@ -35,6 +42,10 @@ impl Saved {
         Self {
             progress: progress.clone(),
             optimizer_steps: trainer.optimizer.steps(),
+            encoder_steps: job
+                .vision
+                .as_ref()
+                .map_or(0, |vision| vision.tuner.optimizer_steps()),
             train_images: job.train.images.len() as u64,
             train_sentences: job.train.sentences() as u64,
             train_words: job.train.words_with_end() as u64,
@@ -50,11 +61,16 @@ pub(crate) fn take(job: &Job, trainer: &Trainer, progress: &Progress, kind: Kind
         shape: value.shape().to_vec(),
         data: value.data().to_vec(),
     };
+    let of_encoder = || {
+        let state = job.vision.iter().flat_map(|v| v.tuner.optimizer_state());
+        state.map(|(name, average)| (format!("{ENCODER}{name}"), average))
+    };
     let training = (kind == Kind::Last).then(|| TrainingState {
         arrays: trainer
             .optimizer
             .state(parameters)
             .into_iter()
+            .chain(of_encoder())
             .map(array)
             .collect(),
         json: json!(Saved::new(job, trainer, progress)),
@@ -87,7 +103,7 @@ pub(crate) fn take(job: &Job, trainer: &Trainer, progress: &Progress, kind: Kind
             .iter()
             .map(|p| array((p.name.clone(), p.value.clone())))
             .collect(),
-        encoder: None,
+        encoder: job.vision.as_ref().map(Vision::part),
         training,
     }
 }
@@ -106,7 +122,7 @@ pub(crate) fn decoder(
 
 /// Puts a run back to where `checkpoint` was saved.
 pub(crate) fn restore(
-    job: &Job,
+    job: &mut Job,
     checkpoint: &Checkpoint,
     path: &Path,
 ) -> Result<(Trainer, Progress), TrainError> {
@@ -124,12 +140,21 @@ pub(crate) fn restore(
             let array = state.arrays.iter().find(|a| a.name == name)?;
             Some(tensor(array, &job.device))
         })
-        .map_err(|name| {
-            mismatch(
-                path,
-                format!("running average `{name}` is missing or has another size"),
-            )
-        })?;
+        .map_err(|name| mismatch(path, missing_average(&name)))?;
+    if let Some(vision) = &mut job.vision {
+        let saved_average = |name: &str| {
+            let name = format!("{ENCODER}{name}");
+            let array = state.arrays.iter().find(|a| a.name == name)?;
+            Some(tensor(array, &job.device))
+        };
+        vision
+            .tuner
+            .restore(saved.encoder_steps, saved_average)
+            .map_err(|name| {
+                let name = format!("{ENCODER}{name}");
+                mismatch(path, missing_average(&name))
+            })?;
+    }
     let now = Saved::new(job, &trainer, &saved.progress);
     for (what, was, is) in [
         ("training pictures", saved.train_images, now.train_images),
@@ -149,6 +174,10 @@ pub(crate) fn restore(
         }
     }
     Ok((trainer, saved.progress))
+}
+
+fn missing_average(name: &str) -> String {
+    format!("running average `{name}` is missing or has another size")
 }
 
 fn tensor(array: &NamedArray, device: &Device) -> Tensor {

@@ -9,8 +9,17 @@ use crate::options::{Generator, Options, ScheduleKind, Solver};
 use crate::progress::Plan;
 
 impl Options {
-    /// The optimizer with its numbers.
+    /// The decoder's optimizer with its numbers.
     pub fn optimizer(&self) -> OptimizerConfig {
+        self.rule(self.solver, self.weight_decay)
+    }
+
+    /// The encoder's.
+    pub fn encoder_optimizer(&self) -> OptimizerConfig {
+        self.rule(self.encoder_solver, self.encoder_weight_decay)
+    }
+
+    fn rule(&self, solver: Solver, weight_decay: f64) -> OptimizerConfig {
         let (decay_rate, smooth_eps) = (self.decay_rate, self.smooth_eps);
         let adam = |weight_decay| OptimizerConfig::Adam {
             beta1: self.beta1,
@@ -18,7 +27,7 @@ impl Options {
             epsilon: smooth_eps,
             weight_decay,
         };
-        match self.solver {
+        match solver {
             Solver::Vanilla => OptimizerConfig::Vanilla {
                 momentum: self.momentum,
             },
@@ -32,7 +41,7 @@ impl Options {
                 smooth_eps,
             },
             Solver::Adam => adam(0.0),
-            Solver::Adamw => adam(self.weight_decay),
+            Solver::Adamw => adam(weight_decay),
         }
     }
 
@@ -42,6 +51,15 @@ impl Options {
         Clip {
             value: positive(self.grad_clip),
             norm: positive(self.grad_clip_norm),
+        }
+    }
+
+    /// The limit on the encoder's gradient.
+    pub fn encoder_clip(&self) -> Clip {
+        let limit = self.encoder_grad_clip_norm;
+        Clip {
+            value: None,
+            norm: (limit > 0.0).then_some(limit),
         }
     }
 

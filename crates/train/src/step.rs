@@ -9,7 +9,7 @@
 use data::Batch;
 use models::{Decoder, Objective, Sentences};
 use nn::{Clip, Dropout, Optimizer, OptimizerConfig};
-use tensor::{Element, Tensor, update};
+use tensor::{Element, Tape, Tensor, update};
 
 /// A decoder that learns.
 #[derive(Debug, Clone)]
@@ -49,6 +49,8 @@ impl Cost {
 pub struct Pass<T: Element = f32> {
     /// The cost.
     pub cost: Cost,
+    /// Gradient of the sum of losses with respect to the batch's features, if it was asked for.
+    pub features: Option<Tensor<T>>,
     gradients: Vec<Tensor<T>>,
     /// B.
     pub(crate) sentences: usize,
@@ -92,13 +94,24 @@ impl<T: Element> Trainer<T> {
             weights,
             smoothing: self.smoothing,
         };
-        let found = self.decoder.loss(
-            &features(batch, &self.decoder),
-            &borrow(batch, &packed),
-            objective,
-            dropout,
-            true,
-        );
+        let device = self.decoder.device();
+        let (words, gradients, to_features) = device.install(|| {
+            let mut tape = Tape::new(device);
+            let bound = self.decoder.parameters().bind(&mut tape);
+            let features = features(batch, &self.decoder);
+            let features = match batch.wants_gradient {
+                true => tape.parameter(features),
+                false => tape.constant(features),
+            };
+            let sentences = borrow(batch, &packed);
+            let decoder = &self.decoder;
+            let (loss, words) =
+                decoder.loss_on(&mut tape, &bound, features, &sentences, objective, dropout);
+            let mut found = tape.backward(loss);
+            let of_features = batch.wants_gradient.then(|| found.take(features)).flatten();
+            (words, bound.gradients(&mut found), of_features)
+        });
+        let total: f64 = words.iter().sum();
         let penalty = if self.regc == 0.0 {
             0.0
         } else {
@@ -111,9 +124,9 @@ impl<T: Element> Trainer<T> {
         };
         let size = sentences as f64;
         let loss = match weights {
-            None => found.total,
+            None => total,
             Some(weights) => {
-                let words = found.words.iter().zip(weights);
+                let words = words.iter().zip(weights);
                 words.map(|(loss, weight)| loss * weight.to_f64()).sum()
             }
         };
@@ -121,9 +134,10 @@ impl<T: Element> Trainer<T> {
             cost: Cost {
                 loss: loss / size,
                 regularization: penalty / size,
-                ppl2: ppl2(found.total, packed.rows()),
+                ppl2: ppl2(total, packed.rows()),
             },
-            gradients: found.gradients,
+            features: to_features,
+            gradients,
             sentences,
         }
     }

@@ -99,7 +99,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
 fn picture_folder(given: Option<&Path>, dataset: &Path) -> Option<PathBuf> {
     match given {
         Some(folder) => Some(folder.to_owned()),
-        None => Some(place::pictures(dataset)).filter(|folder| folder.is_dir()),
+        None => Some(train::pictures_folder(dataset)).filter(|folder| folder.is_dir()),
     }
 }
 

@@ -109,7 +109,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
         &model,
         &images,
         &features,
-        &place::pictures(&place),
+        &train::pictures_folder(&place),
         args.beam_size,
         |done| bar.set_position(done as u64),
     )?;

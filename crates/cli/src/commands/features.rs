@@ -14,7 +14,6 @@ use serde_json::json;
 use crate::device::DeviceArgs;
 use crate::exit::{Exit, Failure, cannot};
 use crate::pictures::{self, BLOCK, DecodeArgs, Input, PictureEncoder};
-use crate::place;
 
 /// Extract the features of pictures with an encoder
 #[derive(clap::Args)]
@@ -133,7 +132,7 @@ fn listed(args: &Args) -> anyhow::Result<Vec<Input>> {
     }
     if given.is_file() || given.join("dataset.json").is_file() {
         let dataset = Dataset::open(given)?;
-        let folder = place::pictures(given);
+        let folder = train::pictures_folder(given);
         let mut images: Vec<_> = dataset.images.iter().collect();
         images.sort_by_key(|image| image.imgid);
         if let Some((n, image)) = images

@@ -26,6 +26,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     features: Option<PathBuf>,
 
+    /// Where the pictures lie now, if they were moved
+    #[arg(long, value_name = "DIR")]
+    pictures: Option<PathBuf>,
+
     /// Threads to compute with, 0 for one per core [default: as before]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -39,6 +43,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let overrides = train::Overrides {
         dataset: args.dataset.clone(),
         features: args.features.clone(),
+        pictures: args.pictures.clone(),
         threads: args.threads,
     };
     training::resume(&args.run, &overrides, args.quiet, out)

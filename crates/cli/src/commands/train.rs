@@ -15,6 +15,7 @@ use crate::training::{self, Quiet};
 
 const SIZES: &str = "Model";
 const LEARNING: &str = "Learning";
+const PICTURES: &str = "Pictures";
 const BATCHES: &str = "Batches";
 const EVALUATION: &str = "Evaluation";
 const FILES: &str = "Files";
@@ -226,6 +227,71 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "P", help_heading = LEARNING)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) drop_prob_decoder: Option<f64>,
+
+    /// Train on pictures: weights of their encoder, .safetensors or .pth [default: that of --init-model-from, if it holds one]
+    #[arg(long, value_name = "FILE", help_heading = PICTURES)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoder: Option<PathBuf>,
+
+    /// Folder of the pictures [default: imgs/ beside the dataset]
+    #[arg(long, value_name = "DIR", help_heading = PICTURES)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pictures: Option<PathBuf>,
+
+    /// Epoch from which on the encoder learns too, -1 for never
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = PICTURES)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finetune_after: Option<i64>,
+
+    /// First layer or block of the encoder that learns, 0 for all, -1 for those at 1/16 of the resolution and less
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = PICTURES)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finetune_from_block: Option<i64>,
+
+    /// Base learning rate of the encoder; changes as the decoder's
+    #[arg(long, value_name = "X", help_heading = PICTURES)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoder_learning_rate: Option<f64>,
+
+    /// Optimizer of the encoder
+    #[arg(long, value_parser = PossibleValuesParser::new(["vanilla", "adagrad", "adadelta", "rmsprop", "adam", "adamw"]), help_heading = PICTURES)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoder_solver: Option<String>,
+
+    /// adamw: decoupled weight decay of the encoder
+    #[arg(long, value_name = "X", help_heading = PICTURES)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoder_weight_decay: Option<f64>,
+
+    /// Clip the norm of the encoder's gradient to X; 0 for no clipping
+    #[arg(long, value_name = "X", help_heading = PICTURES)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoder_grad_clip_norm: Option<f64>,
+
+    /// Random crops while the encoder learns: least share of the area, 1 for none
+    #[arg(long, value_name = "X", help_heading = PICTURES)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    augment_area: Option<f64>,
+
+    /// Random crops: largest ratio of stretching, 1 for none
+    #[arg(long, value_name = "X", help_heading = PICTURES)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    augment_aspect: Option<f64>,
+
+    /// Mirror every other picture
+    #[arg(long, help_heading = PICTURES)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    augment_flip: bool,
+
+    /// Change contrast by up to +-X
+    #[arg(long, value_name = "X", help_heading = PICTURES)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    augment_contrast: Option<f64>,
+
+    /// Change brightness by up to +-X
+    #[arg(long, value_name = "X", help_heading = PICTURES)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    augment_brightness: Option<f64>,
 
     /// Sentences in a batch
     #[arg(short = 'b', long, value_name = "N", help_heading = BATCHES)]

@@ -1,13 +1,15 @@
 //! Pictures: from the bytes of a file to the numbers that an encoder takes.
 //!
 //! Here: what a decoded picture is. Decoding and its limits are in `decode.rs`, what an encoder wants of a picture in
-//! `preprocessing.rs`, resizing in `resize.rs`. Not here: the encoders (`models`).
+//! `preprocessing.rs`, resizing in `resize.rs`, random changes of training pictures in `augment.rs`. Not here: the encoders (`models`).
 
+mod augment;
 mod decode;
 mod error;
 mod preprocessing;
 mod resize;
 
+pub use augment::{Augmentation, Change};
 pub use decode::{DecodeLimits, decode, open};
 pub use error::PictureError;
 pub use preprocessing::{ChannelOrder, Fit, Preprocessing};

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Filter, Picture, resize};
+use super::{Change, Filter, Picture, resize};
 
 /// How a picture of any shape becomes a square.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,7 +115,20 @@ impl Preprocessing {
     /// # Panics
     /// The picture has no pixels, or not three bytes for each.
     pub fn apply(&self, picture: &Picture) -> Vec<f32> {
-        let resized = self.resize(picture);
+        self.normalize(self.resize(picture))
+    }
+
+    /// The same of a picture that is changed at random.
+    ///
+    /// # Panics
+    /// As [`apply`](Self::apply).
+    pub fn apply_changed(&self, picture: &Picture, change: &Change) -> Vec<f32> {
+        let mut planes = self.resize(&change.crop(picture));
+        change.colour(&mut planes);
+        self.normalize(planes)
+    }
+
+    fn normalize(&self, resized: Vec<f32>) -> Vec<f32> {
         if self.size == 0 {
             return resized;
         }

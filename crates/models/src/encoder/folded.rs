@@ -59,18 +59,38 @@ impl FoldedEncoder {
         &self.device
     }
 
-    /// Pixels (B, H, W, 3) → regions (B, R, D) and one vector a picture (B, P).
+    /// What the trunk makes of x (B, H, W, C): (B, H', W', D). For the front of an encoder that was split.
+    ///
+    /// # Panics
+    /// If x is too small for the layers, or its shape is another.
+    pub fn trunk(&self, x: &Tensor) -> Tensor {
+        let &[b, h, w, c] = x.shape() else {
+            panic!("(B, H, W, C) was expected, not {:?}", x.shape());
+        };
+        let image = h * w * c;
+        let all = self.device.map(b, |i| {
+            let data = x.data()[i * image..(i + 1) * image].to_vec();
+            run(&self.trunk, Tensor::new(&self.device, &[1, h, w, c], data))
+        });
+        let mut shape = all.first().map_or(vec![0; 4], |y| y.shape().to_vec());
+        shape[0] = b;
+        let data = all.iter().flat_map(|y| y.data()).copied().collect();
+        Tensor::new(&self.device, &shape, data)
+    }
+
+    /// Pixels (B, H, W, 3) → regions (B, R, D) and one vector a picture (B, P). The back of an encoder that was split
+    /// takes what the front's [`trunk`](Self::trunk) makes.
     ///
     /// # Panics
     /// If the pictures are too small for the network, or their shape is another.
     pub fn encode(&self, pixels: &Tensor) -> Features {
-        let &[b, h, w, 3] = pixels.shape() else {
+        let &[b, h, w, c] = pixels.shape() else {
             panic!("(B, H, W, 3) was expected, not {:?}", pixels.shape());
         };
-        let image = h * w * 3;
+        let image = h * w * c;
         let one = |i: usize| {
             let data = pixels.data()[i * image..(i + 1) * image].to_vec();
-            let x = Tensor::new(&self.device, &[1, h, w, 3], data);
+            let x = Tensor::new(&self.device, &[1, h, w, c], data);
             let regions = run(&self.trunk, x);
             let pooled = run(&self.head, regions.clone());
             (regions, pooled)

@@ -14,7 +14,7 @@ mod resnet;
 mod state;
 mod vgg;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use nn::{Bound, Parameter, Parameters, initialization};
@@ -206,6 +206,61 @@ impl<T: Element> Encoder<T> {
         FeatureVars {
             regions: ops::reshape(tape, regions, &[b, h * w, d]),
             pooled: ops::reshape(tape, pooled, &[b, width]),
+        }
+    }
+}
+
+impl<T: Element> Encoder<T> {
+    /// Two encoders: the first `layers` layers of the trunk (without a head), and the rest, which reads what the first
+    /// one's trunk makes. So that training can leave the front alone.
+    ///
+    /// # Panics
+    /// If the trunk has fewer layers.
+    pub fn split(self, layers: usize) -> (Self, Self) {
+        let mut front = Network::clone(&self.network);
+        let mut back = front.clone();
+        back.trunk = front.trunk.split_off(layers);
+        front.head = Vec::new();
+        let names = |network: &Network| -> HashSet<String> {
+            let all = network.convolutions();
+            all.iter().flat_map(|c| c.owners()).collect()
+        };
+        let part = |network: Network| {
+            let owners = names(&network);
+            let owned = |name: &str| {
+                let owner = name.rsplit_once('.').map_or(name, |(owner, _)| owner);
+                owners.contains(owner)
+            };
+            let parameters = self.parameters.iter().filter(|p| owned(&p.name));
+            let statistics = self.statistics.iter();
+            Self {
+                device: self.device.clone(),
+                parameters: Parameters::new(parameters.cloned().collect()),
+                statistics: statistics
+                    .filter(|(name, _)| owners.contains(*name))
+                    .map(|(name, measured)| (name.clone(), measured.clone()))
+                    .collect(),
+                network: Arc::new(network),
+            }
+        };
+        (part(front), part(back))
+    }
+
+    /// Undoes [`split`](Self::split).
+    pub fn join(front: &Self, back: &Self) -> Self {
+        let mut network = Network::clone(&back.network);
+        network
+            .trunk
+            .splice(0..0, front.network.trunk.iter().cloned());
+        let parameters = front.parameters.iter().chain(back.parameters.iter());
+        let statistics = front.statistics.iter().chain(&back.statistics);
+        Self {
+            network: Arc::new(network),
+            device: back.device.clone(),
+            parameters: Parameters::new(parameters.cloned().collect()),
+            statistics: statistics
+                .map(|(name, measured)| (name.clone(), measured.clone()))
+                .collect(),
         }
     }
 }

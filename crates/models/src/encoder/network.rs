@@ -4,7 +4,7 @@
 //! lists themselves (one file a family), inference with folded batch norm (`folded.rs`), files (`checkpoint`).
 
 use tensor::inference::Activation;
-use tensor::ops::{self, Padding, Statistics};
+use tensor::ops::{self, Norm, Padding, Statistics};
 use tensor::{Element, Tape, Var};
 
 use nn::Bound;
@@ -132,6 +132,11 @@ impl Convolution {
         }
     }
 
+    /// What its parameters' names begin with: its own name, and its batch norm's.
+    pub(super) fn owners(&self) -> impl Iterator<Item = String> {
+        std::iter::once(self.name.clone()).chain(self.norm.clone())
+    }
+
     /// x (B, H, W, C) → (B, H', W', M).
     fn forward<T: Element>(
         &self,
@@ -144,18 +149,27 @@ impl Convolution {
             stride, padding, ..
         } = self.window;
         let filters = bound.var(&format!("{}.weight", self.name));
+        let (x, activation) = ((x, filters), self.activation);
+        if let Some(name) = &self.norm {
+            let [gamma, beta] = ["weight", "bias"].map(|p| bound.var(&format!("{name}.{p}")));
+            let norm = Norm {
+                gamma,
+                beta,
+                statistics: &statistics(name),
+            };
+            return match self.kind {
+                Kind::Depthwise => {
+                    ops::normed_depthwise_conv2d(tape, x, norm, stride, padding, activation)
+                }
+                _ => ops::normed_conv2d(tape, x, norm, stride, padding, activation),
+            };
+        }
         let y = match self.kind {
-            Kind::Depthwise => ops::depthwise_conv2d(tape, x, filters, stride, padding),
-            _ => ops::conv2d(tape, x, filters, stride, padding),
+            Kind::Depthwise => ops::depthwise_conv2d(tape, x.0, x.1, stride, padding),
+            _ => ops::conv2d(tape, x.0, x.1, stride, padding),
         };
-        let y = match &self.norm {
-            Some(norm) => {
-                let [gamma, beta] = ["weight", "bias"].map(|p| bound.var(&format!("{norm}.{p}")));
-                ops::batch_norm(tape, y, (gamma, beta), &statistics(norm))
-            }
-            None => ops::add_bias(tape, y, bound.var(&format!("{}.bias", self.name))),
-        };
-        activate(tape, y, self.activation)
+        let y = ops::add_bias(tape, y, bound.var(&format!("{}.bias", self.name)));
+        activate(tape, y, activation)
     }
 }
 
@@ -222,6 +236,18 @@ impl Network {
             && layers.all(|layer| possible(layer, size))
             && (1..=MOST_SIDE).contains(&size)
             && self.outputs(size, size).is_some()
+    }
+
+    /// The first layer of the trunk whose outputs are at most 1/16 as high as pictures of `size` pixels (the number of
+    /// layers if there is none): what lies before costs most and learns least when an encoder is fine-tuned.
+    pub fn first_coarse_layer(&self, size: usize) -> usize {
+        let coarse = |layers: &usize| {
+            let made = sizes(&self.trunk[..*layers + 1], [size, size, 3]);
+            made.is_some_and(|[height, ..]| height * 16 <= size)
+        };
+        (0..self.trunk.len())
+            .find(coarse)
+            .unwrap_or(self.trunk.len())
     }
 
     /// Height, width and channels of the regions of pictures of `height` x `width` pixels, and the width of the vector;

@@ -4,6 +4,8 @@
 //! doesn't grow with the batch; the backward pass unfolds again instead of keeping the patches. Not here: one filter a
 //! channel (`depthwise.rs`), the inference path with packed weights (`inference`).
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::Padding;
@@ -36,58 +38,95 @@ pub fn conv2d<T: Element>(
     let window = Window::new(input.shape(), [kh, kw], stride, padding);
     assert_eq!(window.channels, channels, "channels of the filters");
     let device = tape.device().clone();
-    let mut out = device.buffer(window.pixels() * m);
-    device.install(|| {
-        let weights = Matrix::new(filters.data(), window.patch(), m);
-        for_strips(&device, &window, input.data(), |pixels, patches| {
-            let rows = &mut out[pixels.start * m..pixels.end * m];
-            gemm(&device, rows, patches, weights, false);
-        });
-    });
+    let out = products(&device, &window, input.data(), filters.data());
     let [b, h, across] = window.outputs();
     let value = Tensor::new(&device, &[b, h, across, m], out);
     tape.push(value, &[x, w], move |gradient, gradients| {
         let device = input.device().clone();
-        let rows = |pixels: &std::ops::Range<usize>| {
-            let data = &gradient.data()[pixels.start * m..pixels.end * m];
-            Matrix::new(data, pixels.len(), m)
-        };
         if gradients.wants(w) {
-            let mut dw = device.zeros(filters.data().len());
-            for_strips(&device, &window, input.data(), |pixels, patches| {
-                add_transposed_product(&device, &mut dw, patches, rows(&pixels));
-            });
+            let dw = to_filters(&device, &window, input.data(), gradient.data());
             gradients.add(w, Tensor::new(&device, filters.shape(), dw));
         }
         if gradients.wants(x) {
-            let weights = Matrix::new(filters.data(), window.patch(), m).t();
-            let dx = if window.is_pointwise() {
-                let mut dx = device.buffer(input.data().len());
-                gemm(
-                    &device,
-                    &mut dx,
-                    rows(&(0..window.pixels())),
-                    weights,
-                    false,
-                );
-                dx
-            } else {
-                let mut dx = device.zeros(input.data().len());
-                for pixels in strips(&window) {
-                    let mut patches = device.buffer(pixels.len() * window.patch());
-                    gemm(&device, &mut patches, rows(&pixels), weights, false);
-                    fold(&window, &patches, pixels, &mut dx);
-                    device.recycle(patches);
-                }
-                dx
-            };
+            let dx = to_input(&device, &window, gradient.data(), filters.data());
             gradients.add(x, Tensor::new(&device, input.shape(), dx));
         }
     })
 }
 
+/// x with filters (KH·KW·C, M) → (B·H'·W', M).
+pub(super) fn products<T: Element>(
+    device: &Device,
+    window: &Window,
+    x: &[T],
+    filters: &[T],
+) -> Vec<T> {
+    let m = filters.len() / window.patch();
+    let mut out = device.buffer(window.pixels() * m);
+    device.install(|| {
+        let weights = Matrix::new(filters, window.patch(), m);
+        for_strips(device, window, x, |pixels, patches| {
+            let rows = &mut out[pixels.start * m..pixels.end * m];
+            gemm(device, rows, patches, weights, false);
+        });
+    });
+    out
+}
+
+/// The gradient of the filters, (KH·KW·C, M), from that of the outputs.
+pub(super) fn to_filters<T: Element>(
+    device: &Device,
+    window: &Window,
+    x: &[T],
+    gradient: &[T],
+) -> Vec<T> {
+    let m = gradient.len() / window.pixels().max(1);
+    let mut dw = device.zeros(window.patch() * m);
+    for_strips(device, window, x, |pixels, patches| {
+        add_transposed_product(device, &mut dw, patches, rows(gradient, m, &pixels));
+    });
+    dw
+}
+
+/// The gradient of x from that of the outputs.
+pub(super) fn to_input<T: Element>(
+    device: &Device,
+    window: &Window,
+    gradient: &[T],
+    filters: &[T],
+) -> Vec<T> {
+    let m = filters.len() / window.patch();
+    let weights = Matrix::new(filters, window.patch(), m).t();
+    let numbers = window.batch * window.y.input * window.x.input * window.channels;
+    if window.is_pointwise() {
+        let mut dx = device.buffer(numbers);
+        let all = rows(gradient, m, &(0..window.pixels()));
+        gemm(device, &mut dx, all, weights, false);
+        return dx;
+    }
+    let mut dx = device.zeros(numbers);
+    for pixels in strips(window) {
+        let mut patches = device.buffer(pixels.len() * window.patch());
+        gemm(
+            device,
+            &mut patches,
+            rows(gradient, m, &pixels),
+            weights,
+            false,
+        );
+        fold(window, &patches, pixels, &mut dx);
+        device.recycle(patches);
+    }
+    dx
+}
+
+fn rows<'g, T: Element>(gradient: &'g [T], m: usize, pixels: &Range<usize>) -> Matrix<'g, T> {
+    let data = &gradient[pixels.start * m..pixels.end * m];
+    Matrix::new(data, pixels.len(), m)
+}
+
 /// Ranges of output pixels whose patches fit [`STRIP`].
-fn strips(window: &Window) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
+fn strips(window: &Window) -> impl Iterator<Item = Range<usize>> + use<> {
     let pixels = window.pixels();
     let strip = (STRIP / window.patch().max(1)).max(1);
     (0..pixels)
@@ -100,7 +139,7 @@ fn for_strips<T: Element>(
     device: &Device,
     window: &Window,
     x: &[T],
-    mut work: impl FnMut(std::ops::Range<usize>, Matrix<'_, T>),
+    mut work: impl FnMut(Range<usize>, Matrix<'_, T>),
 ) {
     let patch = window.patch();
     if window.is_pointwise() {

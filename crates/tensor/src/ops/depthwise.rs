@@ -3,12 +3,14 @@
 //! Forward and backward walk over rows of pixels with the channels innermost, which vectorise. Not here: the inference
 //! path (`inference`).
 
+use std::ops::Range;
+
 use super::Padding;
 use super::sums::sum_parts;
 use super::window::Window;
 use crate::parallel::for_pieces;
 use crate::simd::vectorized;
-use crate::{Element, Tape, Tensor, Var};
+use crate::{Device, Element, Tape, Tensor, Var};
 
 /// x (B, H, W, C) with filters w (KH, KW, C), one a channel → (B, H', W', C).
 ///
@@ -33,82 +35,179 @@ pub fn depthwise_conv2d<T: Element>(
     let device = tape.device().clone();
     let [b, h, across] = window.outputs();
     let mut out = device.zeros(window.pixels() * c);
-    device.install(|| {
-        for_pieces(&mut out, across * c, |at, line| {
-            let row = at / (across * c);
-            vectorized(
-                #[inline(always)]
-                || {
-                    for_taps(&window, row, |tap, pixel, ox| {
-                        let weights = &filters.data()[tap * c..][..c];
-                        let seen = &input.data()[pixel * c..][..c];
-                        let sums = &mut line[ox * c..][..c];
-                        for j in 0..c {
-                            sums[j] += weights[j] * seen[j];
-                        }
-                    });
-                },
-            );
-        });
-    });
+    device.install(|| filter(&window, input.data(), filters.data(), &mut out));
     let value = Tensor::new(&device, &[b, h, across, c], out);
     tape.push(value, &[x, w], move |gradient, gradients| {
         let device = input.device().clone();
         if gradients.wants(w) {
-            // A few rows of outputs at a time; the partial sums are added in order.
-            let rows = b * h;
-            let dw = sum_parts(&device, rows, 32, kh * kw * c, |rows, sums| {
-                for row in rows {
-                    let line = &gradient.data()[row * across * c..][..across * c];
-                    vectorized(
-                        #[inline(always)]
-                        || {
-                            for_taps(&window, row, |tap, pixel, ox| {
-                                let sums = &mut sums[tap * c..][..c];
-                                let seen = &input.data()[pixel * c..][..c];
-                                let down = &line[ox * c..][..c];
-                                for j in 0..c {
-                                    sums[j] += down[j] * seen[j];
-                                }
-                            });
-                        },
-                    );
-                }
-            });
+            let dw = to_filters(&device, &window, input.data(), gradient.data());
             gradients.add(w, Tensor::new(&device, filters.shape(), dw));
         }
         if gradients.wants(x) {
-            let mut dx = device.zeros(input.data().len());
-            let (y, columns) = (window.y, window.x);
-            for_pieces(&mut dx, columns.input * c, |at, line| {
-                let row = at / (columns.input * c);
-                let (image, iy) = (row / y.input, row % y.input);
-                vectorized(
-                    #[inline(always)]
-                    || {
-                        for ky in 0..kh {
-                            let Some(oy) = y.output_of(iy, ky) else {
-                                continue;
-                            };
-                            let first = (image * h + oy) * across;
-                            for ox in 0..across {
-                                let (taps, left) = columns.taps(ox);
-                                let down = &gradient.data()[(first + ox) * c..][..c];
-                                for kx in taps.clone() {
-                                    let weights = &filters.data()[(ky * kw + kx) * c..][..c];
-                                    let sums = &mut line[(left + kx - taps.start) * c..][..c];
-                                    for j in 0..c {
-                                        sums[j] += down[j] * weights[j];
-                                    }
-                                }
-                            }
-                        }
-                    },
-                );
-            });
+            let dx = to_input(&device, &window, gradient.data(), filters.data());
             gradients.add(x, Tensor::new(&device, input.shape(), dx));
         }
     })
+}
+
+/// Adds what the filters (KH, KW, C) say of x to `out` (B, H', W', C).
+pub(super) fn filter<T: Element>(window: &Window, x: &[T], filters: &[T], out: &mut [T]) {
+    let (c, across) = (window.channels, window.x.output);
+    for_pieces(out, across * c, |at, line| {
+        let row = at / (across * c);
+        vectorized(
+            #[inline(always)]
+            || {
+                for_taps(window, row, |tap, pixel, ox| {
+                    let weights = &filters[tap * c..][..c];
+                    let seen = &x[pixel * c..][..c];
+                    let sums = &mut line[ox * c..][..c];
+                    for j in 0..c {
+                        sums[j] += weights[j] * seen[j];
+                    }
+                });
+            },
+        );
+    });
+}
+
+/// The gradient of the filters (KH, KW, C) from that of the outputs.
+///
+/// A few rows of outputs at a time; the partial sums are added in order.
+pub(super) fn to_filters<T: Element>(
+    device: &Device,
+    window: &Window,
+    x: &[T],
+    gradient: &[T],
+) -> Vec<T> {
+    let [b, h, _] = window.outputs();
+    let width = window.y.kernel * window.x.kernel * window.channels;
+    sum_parts(device, b * h, 32, width, |rows, sums| {
+        vectorized(
+            #[inline(always)]
+            || match window.x.kernel {
+                3 => add_to_filters::<T, 3>(window, x, gradient, rows, sums),
+                5 => add_to_filters::<T, 5>(window, x, gradient, rows, sums),
+                _ => {
+                    let (c, across) = (window.channels, window.x.output);
+                    for row in rows {
+                        let line = &gradient[row * across * c..][..across * c];
+                        for_taps(window, row, |tap, pixel, ox| {
+                            let sums = &mut sums[tap * c..][..c];
+                            let seen = &x[pixel * c..][..c];
+                            let down = &line[ox * c..][..c];
+                            for j in 0..c {
+                                sums[j] += down[j] * seen[j];
+                            }
+                        });
+                    }
+                }
+            },
+        );
+    })
+}
+
+/// Channels whose sums stay in registers while a row is walked along: one or two vectors.
+const LANES: usize = 16;
+
+/// As above for filters K wide: the K sums of a row of the filter stay in registers along a row of outputs.
+#[inline(always)]
+fn add_to_filters<T: Element, const K: usize>(
+    window: &Window,
+    x: &[T],
+    gradient: &[T],
+    outputs: Range<usize>,
+    sums: &mut [T],
+) {
+    let (y, across, c) = (window.y, window.x, window.channels);
+    for row in outputs {
+        let (image, oy) = (row / y.output, row % y.output);
+        let (taps, top) = y.taps(oy);
+        for ky in taps.clone() {
+            let line = (image * y.input + top + ky - taps.start) * across.input;
+            let mut from = 0;
+            while from + LANES <= c {
+                let mut kept = [[T::ZERO; LANES]; K];
+                for ox in 0..across.output {
+                    let down = &gradient[(row * across.output + ox) * c + from..][..LANES];
+                    let (columns, left) = across.taps(ox);
+                    if columns.len() == K {
+                        let seen = &x[(line + left) * c + from..];
+                        for (kx, kept) in kept.iter_mut().enumerate() {
+                            let seen = &seen[kx * c..][..LANES];
+                            for j in 0..LANES {
+                                kept[j] += down[j] * seen[j];
+                            }
+                        }
+                    } else {
+                        for kx in columns.clone() {
+                            let pixel = line + left + kx - columns.start;
+                            let seen = &x[pixel * c + from..][..LANES];
+                            for j in 0..LANES {
+                                kept[kx][j] += down[j] * seen[j];
+                            }
+                        }
+                    }
+                }
+                for (kx, kept) in kept.iter().enumerate() {
+                    let sums = &mut sums[(ky * K + kx) * c + from..][..LANES];
+                    sums.iter_mut().zip(kept).for_each(|(s, &k)| *s += k);
+                }
+                from += LANES;
+            }
+            // The channels beyond the last whole vector.
+            for ox in 0..across.output {
+                let down = &gradient[(row * across.output + ox) * c..][..c];
+                let (columns, left) = across.taps(ox);
+                for kx in columns.clone() {
+                    let seen = &x[(line + left + kx - columns.start) * c..][..c];
+                    let sums = &mut sums[(ky * K + kx) * c..][..c];
+                    for j in from..c {
+                        sums[j] += down[j] * seen[j];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The gradient of x from that of the outputs.
+pub(super) fn to_input<T: Element>(
+    device: &Device,
+    window: &Window,
+    gradient: &[T],
+    filters: &[T],
+) -> Vec<T> {
+    let (y, columns, c) = (window.y, window.x, window.channels);
+    let (kh, kw, h, across) = (y.kernel, columns.kernel, y.output, columns.output);
+    let mut dx = device.zeros(window.batch * y.input * columns.input * c);
+    for_pieces(&mut dx, columns.input * c, |at, line| {
+        let row = at / (columns.input * c);
+        let (image, iy) = (row / y.input, row % y.input);
+        vectorized(
+            #[inline(always)]
+            || {
+                for ky in 0..kh {
+                    let Some(oy) = y.output_of(iy, ky) else {
+                        continue;
+                    };
+                    let first = (image * h + oy) * across;
+                    for ox in 0..across {
+                        let (taps, left) = columns.taps(ox);
+                        let down = &gradient[(first + ox) * c..][..c];
+                        for kx in taps.clone() {
+                            let weights = &filters[(ky * kw + kx) * c..][..c];
+                            let sums = &mut line[(left + kx - taps.start) * c..][..c];
+                            for j in 0..c {
+                                sums[j] += down[j] * weights[j];
+                            }
+                        }
+                    }
+                }
+            },
+        );
+    });
+    dx
 }
 
 /// Calls `visit(tap, input pixel, output column)` for everything that row `row` (counted through the batch) of the

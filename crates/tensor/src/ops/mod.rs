@@ -2,7 +2,7 @@
 //!
 //! The large ones, which a captioner spends its time in: [`lstm`], [`rnn`], [`top_down`],
 //! [`output_cross_entropy`], [`linear`], [`gather`], [`dropout`], and of the encoders [`conv2d`],
-//! [`depthwise_conv2d`] and [`batch_norm`]. The small ones exist so that
+//! [`depthwise_conv2d`], [`batch_norm`] and both in one, [`normed_conv2d`]. The small ones exist so that
 //! each large one has a plain composed version to be tested against.
 
 mod attention;
@@ -14,6 +14,7 @@ mod dropout;
 mod elementwise;
 mod linear;
 mod lstm;
+mod normed;
 mod pool;
 mod rnn;
 mod rows;
@@ -33,6 +34,7 @@ pub(crate) use elementwise::add_assign;
 pub use elementwise::{add, add_bias, mul, relu, relu6, reshape, scale, sigmoid, sum, tanh};
 pub use linear::{linear, matmul};
 pub use lstm::{LstmWeights, lstm, lstm_gates};
+pub use normed::{Norm, normed_conv2d, normed_depthwise_conv2d};
 pub use pool::{average_pool, global_average_pool, max_pool};
 pub use rnn::{RnnInputs, rnn};
 pub use rows::{concat_rows, gather, slice_cols, slice_rows};

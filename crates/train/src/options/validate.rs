@@ -16,6 +16,7 @@ impl Options {
         self.validate_rates()?;
         self.validate_evaluation()?;
         self.validate_objective()?;
+        self.validate_pictures()?;
         match self.device.as_str() {
             "auto" | "cpu" => Ok(()),
             other => refuse("device", other, "`auto` or `cpu`"),
@@ -78,6 +79,7 @@ impl Options {
         for (name, value) in [
             ("regc", self.regc),
             ("smooth-eps", self.smooth_eps),
+            ("encoder-weight-decay", self.encoder_weight_decay),
             ("weight-decay", self.weight_decay),
             ("learning-rate-floor", self.learning_rate_floor),
         ] {
@@ -88,12 +90,20 @@ impl Options {
         for (name, value) in [
             ("learning-rate", self.learning_rate),
             ("learning-rate-step-epochs", self.learning_rate_step_epochs),
+            ("encoder-learning-rate", self.encoder_learning_rate),
             ("learning-rate-factor", self.learning_rate_factor),
             ("eval-period", self.eval_period),
         ] {
             if !(value > 0.0 && value.is_finite()) {
                 return refuse(name, value, "a number above 0");
             }
+        }
+        if self.encoder_grad_clip_norm.is_nan() {
+            return refuse(
+                "encoder-grad-clip-norm",
+                "NaN",
+                "a number; 0 for no clipping",
+            );
         }
         if self.grad_clip.is_nan() || self.grad_clip_norm.is_nan() {
             return refuse("grad-clip", "NaN", "a number; 0 for no clipping");
@@ -138,6 +148,35 @@ impl Options {
                 "neuraltalk",
                 "`epochs` with objective = \"self-critical\"",
             );
+        }
+        Ok(())
+    }
+
+    fn validate_pictures(&self) -> Result<(), TrainError> {
+        if self.encoder.is_some() && self.features.is_some() {
+            return refuse("features", "a file", "none where `encoder` reads pictures");
+        }
+        for (name, value) in [
+            ("finetune-after", self.finetune_after),
+            ("finetune-from-block", self.finetune_from_block),
+        ] {
+            if !(-1..=1 << 32).contains(&value) {
+                return refuse(name, value, "-1 or a number up to 4294967296");
+            }
+        }
+        for (name, value) in [
+            ("augment-contrast", self.augment_contrast),
+            ("augment-brightness", self.augment_brightness),
+        ] {
+            if !(0.0..1.0).contains(&value) {
+                return refuse(name, value, "at least 0 and less than 1");
+            }
+        }
+        if !(0.01..=1.0).contains(&self.augment_area) {
+            return refuse("augment-area", self.augment_area, "0.01 to 1");
+        }
+        if !(1.0..=4.0).contains(&self.augment_aspect) {
+            return refuse("augment-aspect", self.augment_aspect, "1 to 4");
         }
         Ok(())
     }

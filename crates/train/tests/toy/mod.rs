@@ -117,3 +117,13 @@ pub fn history(run: &Path) -> Vec<Event> {
 pub fn checkpoints(run: &Path) -> [Vec<u8>; 2] {
     ["last", "best"].map(|name| fs::read(run.join(format!("{name}.safetensors"))).expect(name))
 }
+
+/// The same without the option `threads`, which is stored with the others.
+pub fn checkpoints_but_threads(run: &Path) -> [checkpoint::Checkpoint; 2] {
+    ["last", "best"].map(|name| {
+        let file = run.join(format!("{name}.safetensors"));
+        let mut checkpoint = checkpoint::load(&file).expect(name);
+        checkpoint.params.remove("threads");
+        checkpoint
+    })
+}
