@@ -193,6 +193,7 @@ fn resuming_with_more_threads_and_moved_data_changes_nothing() {
         dataset: Some(moved.to_string_lossy().into_owned()),
         features: Some(moved.join("feats.npy")),
         threads: Some(3),
+        pictures: None,
     };
     train::resume(&run, &overrides, &mut |_| Control::Continue).expect("resumed");
     let weights = |run: &Path| {
