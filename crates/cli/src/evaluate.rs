@@ -6,12 +6,15 @@
 
 use std::path::Path;
 
+use data::picture::DecodeLimits;
 use data::{Dataset, Encoded, Features, ImageRecord, Split};
 use report::{Candidate, ImageBlob, Reference};
+use tensor::Device;
 
 use crate::captions;
 use crate::exit::Failure;
 use crate::model::Model;
+use crate::pictures::{self, Input, PictureEncoder};
 
 /// Which pictures.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +43,36 @@ pub(crate) fn pictures(
         .hint("`neuraltalk check-data` shows what each split holds; --split chooses one"));
     }
     Ok((with, without.len()))
+}
+
+/// The features of pictures as the checkpoint's own encoder makes them.
+pub(crate) fn encode(
+    model: &Model,
+    images: &[&ImageRecord],
+    folder: &Path,
+    device: &Device,
+) -> anyhow::Result<Features> {
+    let part = model.checkpoint.encoder.as_ref();
+    let part = part.ok_or_else(|| Failure::data("the checkpoint holds no encoder"))?;
+    let encoder = PictureEncoder::of_checkpoint(part, device)?;
+    let regions = model.decoder.config().reads_regions();
+    let mut rows = Vec::new();
+    let bar = pictures::progress(images.len(), "features");
+    for images in images.chunks(pictures::BLOCK) {
+        let file = |image: &&ImageRecord| Input::File(folder.join(&image.path));
+        let inputs: Vec<Input> = images.iter().map(file).collect();
+        for row in encoder.encode(&inputs, &DecodeLimits::default(), regions) {
+            // A score over the pictures that could be read would be one of another split.
+            rows.extend(row?);
+        }
+        bar.inc(images.len() as u64);
+    }
+    bar.finish_and_clear();
+    let dimension = encoder.dimension(regions);
+    let sizes = [rows.len() / images.len() / dimension, dimension];
+    let imgids: Vec<u32> = images.iter().map(|image| image.imgid).collect();
+    let name = part.about.config.to_string();
+    Ok(Features::of_pictures(name, sizes, &imgids, rows))
 }
 
 /// Captions with their references, in the order of `images`.

@@ -142,6 +142,10 @@ fn opinion(cause: &(dyn Error + 'static)) -> Option<Exit> {
             _ => Some(Exit::BadData),
         };
     }
+    if let Some(error) = cause.downcast_ref::<data::picture::PictureError>() {
+        use data::picture::PictureError as E;
+        return Some(io_or_data(matches!(error, E::Read { .. })));
+    }
     if let Some(error) = cause.downcast_ref::<report::ReportError>() {
         return Some(io_or_data(error.is_io()));
     }
@@ -185,6 +189,9 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             return error.hint();
         }
         if let Some(error) = cause.downcast_ref::<generate::CaptionError>() {
+            return error.hint();
+        }
+        if let Some(error) = cause.downcast_ref::<data::picture::PictureError>() {
             return error.hint();
         }
         if let Some(error) = cause.downcast_ref::<report::ReportError>() {

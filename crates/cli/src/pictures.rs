@@ -7,9 +7,10 @@
 use std::io::{BufRead, BufReader, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
+use checkpoint::EncoderPart;
 use data::picture::{DecodeLimits, PictureError, Preprocessing, decode, open};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use models::encoder::{FoldedEncoder, pixels_from_planes};
+use models::encoder::{Encoder, FoldedEncoder, pixels_from_planes};
 use rayon::prelude::*;
 use tensor::Device;
 
@@ -168,14 +169,24 @@ impl PictureEncoder {
     pub(crate) fn load(path: &Path, device: &Device) -> anyhow::Result<Self> {
         let (config, encoder) = checkpoint::load_encoder(path, device)?;
         let preprocessing = checkpoint::published_preprocessing(&config);
+        Ok(Self::new(&encoder, preprocessing))
+    }
+
+    /// The encoder inside a checkpoint.
+    pub(crate) fn of_checkpoint(part: &EncoderPart, device: &Device) -> anyhow::Result<Self> {
+        let preprocessing = part.about.preprocessing.clone();
+        Ok(Self::new(&part.build(device)?, preprocessing))
+    }
+
+    fn new(encoder: &Encoder, preprocessing: Preprocessing) -> Self {
         let size = preprocessing.size;
         let outputs = encoder.network().outputs(size, size);
-        let (regions, pooled) = outputs.expect("a family's own size");
-        Ok(Self {
+        let (regions, pooled) = outputs.expect("a size that was checked when it was loaded");
+        Self {
             dimensions: [regions[2], pooled],
             encoder: encoder.fold(),
             preprocessing,
-        })
+        }
     }
 
     /// D, numbers of a region or of the pooled vector.

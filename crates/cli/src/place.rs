@@ -34,14 +34,26 @@ pub(crate) fn features(dataset: &Path) -> PathBuf {
     folder(dataset).join(FEATURES)
 }
 
-/// The dataset and the features of an evaluation: what was given, else what the run was trained on
-/// that the checkpoint lies in, else what NeuralTalk would look for.
+/// What an evaluation reads.
+#[derive(Debug, Default)]
+pub(crate) struct Place {
+    /// Folder or file of the dataset.
+    pub(crate) dataset: PathBuf,
+    /// Stored features; none where the checkpoint's own encoder looks at the pictures.
+    pub(crate) features: Option<PathBuf>,
+    /// Folder of the pictures.
+    pub(crate) pictures: PathBuf,
+}
+
+/// Dataset, features and pictures of an evaluation: what was given, else what the run was trained on that the checkpoint
+/// lies in, else what NeuralTalk would look for. A checkpoint with an encoder needs no features.
 pub(crate) fn of_checkpoint(
     path: &Path,
     checkpoint: &Checkpoint,
     given_dataset: Option<&str>,
     given_features: Option<&Path>,
-) -> anyhow::Result<(PathBuf, PathBuf)> {
+    given_pictures: Option<&Path>,
+) -> anyhow::Result<Place> {
     let config = path.with_file_name("config.toml");
     let run = match given_dataset.is_none() && config.exists() {
         true => Some(train::Options::load(&config)?),
@@ -63,13 +75,21 @@ pub(crate) fn of_checkpoint(
             named
         }
     };
-    let features = match (given_features, run.and_then(|options| options.features)) {
-        (Some(given), _) => given.to_owned(),
-        // Only with its own dataset: columns are numbered by the pictures of one dataset.
-        (None, Some(trained)) if trained.exists() => trained,
-        _ => features(&place),
+    // Only with its own dataset: columns are numbered by the pictures of one dataset.
+    let (trained, folder) = run.map_or((None, None), |run| (run.features, run.pictures));
+    let features = match (given_features, trained) {
+        (Some(given), _) => Some(given.to_owned()),
+        (None, Some(trained)) if trained.exists() => Some(trained),
+        (None, _) if checkpoint.encoder.is_some() => None,
+        _ => Some(features(&place)),
     };
-    Ok((place, features))
+    let folder = folder.filter(|folder| folder.is_dir());
+    let folder = given_pictures.map(Path::to_owned).or(folder);
+    Ok(Place {
+        pictures: folder.unwrap_or_else(|| train::pictures_folder(&place)),
+        features,
+        dataset: place,
+    })
 }
 
 #[cfg(test)]

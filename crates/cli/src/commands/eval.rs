@@ -29,6 +29,7 @@ result_struct.json for NeuralTalk's viewer and for `neuraltalk score`.
 
 Examples:
   neuraltalk eval runs/flickr8k-baseline-1/best.safetensors --beam-size 5
+  neuraltalk eval models/flickr8k.safetensors --dataset data/flickr8k --beam-size 5
   neuraltalk eval model.p --dataset data/flickr8k --verbose
   neuraltalk eval model.p --split val --max-images 100 --json")]
 pub(crate) struct Args {
@@ -40,9 +41,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     dataset: Option<String>,
 
-    /// Stored picture features [default: those of the training, or vgg_feats.mat beside the dataset]
+    /// Stored picture features [default: those of the training; the pictures if CHECKPOINT holds an encoder; else
+    /// vgg_feats.mat beside the dataset]
     #[arg(long, value_name = "FILE")]
     features: Option<PathBuf>,
+
+    /// Folder of the pictures [default: that of the training, or imgs/ beside the dataset]
+    #[arg(long, value_name = "DIR")]
+    pictures: Option<PathBuf>,
 
     /// Split to caption: train, val, test or restval
     #[arg(long, value_name = "SPLIT", default_value = "test")]
@@ -84,15 +90,14 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let device = args.device.open()?;
     let model = Model::load(&args.checkpoint, &device)?;
-    let (place, features) = place::of_checkpoint(
+    let place = place::of_checkpoint(
         &args.checkpoint,
         &model.checkpoint,
         args.dataset.as_deref(),
         args.features.as_deref(),
+        args.pictures.as_deref(),
     )?;
-    let dataset = Dataset::open(&place)?;
-    let features = Features::open(&features)?;
-    model.check_features(&features)?;
+    let dataset = Dataset::open(&place.dataset)?;
     let choice = Choice {
         split: args.split,
         most: match usize::try_from(args.max_images) {
@@ -104,12 +109,20 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     if without > 0 {
         eprintln!("warning: {without} pictures without sentences are left out");
     }
+    let features = match &place.features {
+        Some(file) => {
+            let features = Features::open(file)?;
+            model.check_features(&features)?;
+            features
+        }
+        None => evaluate::encode(&model, &images, &place.pictures, &device)?,
+    };
     let bar = progress(images.len());
     let blobs = evaluate::caption(
         &model,
         &images,
         &features,
-        &train::pictures_folder(&place),
+        &place.pictures,
         args.beam_size,
         |done| bar.set_position(done as u64),
     )?;
