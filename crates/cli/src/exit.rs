@@ -149,6 +149,9 @@ fn opinion(cause: &(dyn Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<report::ReportError>() {
         return Some(io_or_data(error.is_io()));
     }
+    if let Some(error) = cause.downcast_ref::<web::WebError>() {
+        return Some(io_or_data(error.is_io()));
+    }
     if let Some(error) = cause.downcast_ref::<train::TrainError>() {
         return Some(match error.exit_code() {
             2 => Exit::Usage,
@@ -198,6 +201,9 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             return error.hint();
         }
         if let Some(error) = cause.downcast_ref::<train::TrainError>() {
+            return error.hint();
+        }
+        if let Some(error) = cause.downcast_ref::<web::WebError>() {
             return error.hint();
         }
         if let Some(error) = cause.downcast_ref::<metrics::input::InputError>() {

@@ -5,6 +5,7 @@
 //!
 //! Data goes to standard output, messages to standard error. Exit codes: `exit.rs`.
 
+mod address;
 mod attention_svg;
 mod bundled;
 mod caption_output;

@@ -4,7 +4,7 @@ mod program;
 
 use program::run_words;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 20] = [
     "demo",
     "check-data",
     "train",
@@ -22,6 +22,9 @@ const COMMANDS: [&str; 17] = [
     "completions",
     "caption",
     "features",
+    "serve",
+    "monitor",
+    "view",
 ];
 
 fn check(name: &str, text: &str) {

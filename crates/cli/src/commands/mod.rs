@@ -15,11 +15,14 @@ mod features;
 mod gradcheck;
 mod import;
 mod inspect;
+mod monitor;
 mod multi_bleu;
 mod predict;
 mod resume;
 mod score;
+mod serve;
 mod train;
+mod view;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -44,6 +47,9 @@ pub(crate) enum Command {
     DocumentFrequencies(document_frequencies::Args),
     MultiBleu(multi_bleu::Args),
     Gradcheck(gradcheck::Args),
+    Monitor(monitor::Args),
+    View(view::Args),
+    Serve(Box<serve::Args>),
     DemoData(demo_data::Args),
     Completions(completions::Args),
 }
@@ -66,6 +72,9 @@ impl Command {
             Self::Score(args) => score::run(args, out),
             Self::DocumentFrequencies(args) => document_frequencies::run(args, out),
             Self::MultiBleu(args) => multi_bleu::run(args, out),
+            Self::Monitor(args) => monitor::run(args, out),
+            Self::View(args) => view::run(args, out),
+            Self::Serve(args) => serve::run(args, out),
             Self::Gradcheck(args) => gradcheck::run(args, out),
             Self::DemoData(args) => demo_data::run(args, out),
             Self::Completions(args) => completions::run(args, out),
