@@ -177,14 +177,13 @@ async fn serve(
     Ok(())
 }
 
-fn connection(
-    stream: TcpStream,
-    router: Router,
-    timing: Timing,
-) -> hyper::server::conn::http1::Connection<
+/// One client's requests, answered one after the other.
+type Connection = hyper::server::conn::http1::Connection<
     TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>,
     TowerToHyperService<Router>,
-> {
+>;
+
+fn connection(stream: TcpStream, router: Router, timing: Timing) -> Connection {
     // Answers are small and whole: waiting for more bytes only adds latency.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);

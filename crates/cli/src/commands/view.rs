@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
 fn export(
     args: &Args,
     results: &[view::Results],
-    file: &PathBuf,
+    file: &std::path::Path,
     out: &mut dyn Write,
 ) -> anyhow::Result<Exit> {
     let pictures = match args.embed {

@@ -65,7 +65,7 @@ impl Board {
         let mut entries = self.entries.write().expect(POISONED);
         let next = *self.version.borrow() + 1;
         let mut changed = false;
-        if entries.looks % WALK_EVERY == 0 {
+        if entries.looks.is_multiple_of(WALK_EVERY) {
             changed |= self.walk(&mut entries);
         }
         entries.looks += 1;

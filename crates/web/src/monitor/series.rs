@@ -162,7 +162,7 @@ mod tests {
                 for (k, &iteration) in curves.iteration.iter().enumerate() {
                     let mut values = Vec::new();
                     while at < kept.len() && f64::from(kept[at]) <= iteration {
-                        if kept[at] % 7 != 0 {
+                        if !kept[at].is_multiple_of(7) {
                             values.push(f64::from(kept[at]));
                         }
                         at += 1;

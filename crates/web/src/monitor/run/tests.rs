@@ -31,6 +31,8 @@ fn step(iteration: u64, ppl2: f64) -> Event {
         gradient_norm: None,
         captions: 100,
         seconds: 0.5,
+        sampled: None,
+        smooth_reward: None,
     }
 }
 
