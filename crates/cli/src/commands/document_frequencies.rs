@@ -10,7 +10,7 @@ use metrics::input::{Tokenization, pair, read_references};
 
 use crate::exit::{Exit, Failure, cannot};
 
-/// Count in how many pictures' references each n-gram occurs, for CIDEr of other captions
+/// Count the n-grams of references, for CIDEr of other captions
 #[derive(clap::Args)]
 #[command(after_help = "\
 CIDEr weighs n-grams by the pictures that are scored together, so scores of different or of few
