@@ -263,7 +263,7 @@ fn score_measures_variety_and_takes_saved_frequencies() {
         "score nbest.jsonl references.jsonl --metrics bleu --diversity",
     )
     .ok();
-    assert!(table.contains("\nvocabulary              5\n"), "{table}");
+    assert!(table.contains("\nvocabulary               5\n"), "{table}");
 
     let said = run_in(dir, "document-frequencies references.jsonl counts.json");
     assert_eq!(said.code, 0, "{}", said.all());

@@ -46,7 +46,7 @@ write("header_not_json.safetensors", struct.pack("<Q", 8) + b"{nothing", "broken
 write("header_nested.safetensors", struct.pack("<Q", 4004) + b'{"a":' + b"[" * 3999, "broken safetensors header: ")
 write("no_metadata.safetensors", checkpoint(lambda h: h.pop("__metadata__")), "not a neuraltalk checkpoint: format is not stated")
 write("other_framework.safetensors", checkpoint(metadata("format", "pt")), "not a neuraltalk checkpoint: format is `pt`")
-write("newer_version.safetensors", checkpoint(metadata("format_version", "99")), "has format version 99, this program reads up to 1")
+write("newer_version.safetensors", checkpoint(metadata("format_version", "99")), "has format version 99, this program reads up to 2")
 write("overlap.safetensors", checkpoint(tensor("projection.bias", data_offsets=[0, 4])), "broken safetensors header: ")
 write("hole.safetensors", checkpoint(tensor("output.bias", data_offsets=[68, 72]), bytes(72)), "broken safetensors header: ")
 write("backwards.safetensors", checkpoint(tensor("output.bias", data_offsets=[68, 64])), "broken safetensors header: ")
