@@ -49,6 +49,7 @@ fn the_reward_rises() {
         pictures_per_batch: 8,
         samples: 5,
         max_epochs: 40,
+        early_stopping: 0,
         learning_rate: 0.01,
         drop_prob_encoder: 0.0,
         drop_prob_decoder: 0.0,
