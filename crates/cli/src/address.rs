@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 
 use web::{Guard, Server, WebError};
 
-/// Where a page is served; `PORT` is the command's own.
+/// Where a page is served.
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct AddressArgs<const PORT: u16> {
+pub(crate) struct AddressArgs {
     /// Address to listen on; 127.0.0.1 is reached from this machine only, 0.0.0.0 from everywhere
     #[arg(
         long,
@@ -18,7 +18,12 @@ pub(crate) struct AddressArgs<const PORT: u16> {
     host: String,
 
     /// Port to listen on, 0 for any that is free
-    #[arg(long, value_name = "N", default_value_t = PORT, help_heading = "Address")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 8123,
+        help_heading = "Address"
+    )]
     port: u16,
 
     /// Another name that this machine is reached by (a proxy's); may be given several times
@@ -26,7 +31,7 @@ pub(crate) struct AddressArgs<const PORT: u16> {
     allow_host: Vec<String>,
 }
 
-impl<const PORT: u16> AddressArgs<PORT> {
+impl AddressArgs {
     pub(crate) fn bind(&self) -> Result<Server, WebError> {
         Server::bind(&self.host, self.port)
     }
@@ -51,6 +56,12 @@ impl<const PORT: u16> AddressArgs<PORT> {
         writeln!(out, "{what} is at {}  (Ctrl-C ends it)", url(address))?;
         out.flush()
     }
+}
+
+/// A command's own default port. (A constant parameter of [`AddressArgs`] doesn't do: clap's derived
+/// code keeps the first command's default for all of them.)
+pub(crate) fn with_port(command: clap::Command, port: &'static str) -> clap::Command {
+    command.mut_arg("port", |arg| arg.default_value(port))
 }
 
 /// Every address of the machine is listened on as 0.0.0.0, which no browser can open.

@@ -27,6 +27,7 @@ mod view;
 use std::ffi::OsString;
 use std::io::Write;
 
+use crate::address;
 use crate::exit::Exit;
 
 /// What `neuraltalk` can do.
@@ -87,6 +88,8 @@ impl Command {
 pub(crate) fn complete(command: clap::Command) -> clap::Command {
     command
         .mut_subcommand("train", train::with_defaults)
+        .mut_subcommand("serve", |command| address::with_port(command, "8080"))
+        .mut_subcommand("view", |command| address::with_port(command, "8124"))
         .mut_subcommands(|command| {
             // The last one counts: scripts append options to those of a recipe.
             command.args_override_self(true).mut_args(|arg| {

@@ -23,7 +23,7 @@ pub(crate) struct Args {
     runs: Vec<PathBuf>,
 
     #[command(flatten)]
-    address: AddressArgs<8123>,
+    address: AddressArgs,
 }
 
 /// Serves until Ctrl-C.

@@ -41,7 +41,7 @@ pub(crate) struct Args {
     encoder: Option<PathBuf>,
 
     #[command(flatten)]
-    address: AddressArgs<8080>,
+    address: AddressArgs,
 
     /// Ask for a key, one of this file's lines [default: $NEURALTALK_API_KEY, else no key]
     #[arg(long, value_name = "FILE", help_heading = "Access")]

@@ -39,7 +39,7 @@ pub(crate) struct Args {
     embed: bool,
 
     #[command(flatten)]
-    address: AddressArgs<8124>,
+    address: AddressArgs,
 }
 
 /// Writes or serves.
