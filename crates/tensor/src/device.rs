@@ -23,16 +23,17 @@ struct Cpu {
 }
 
 /// Freed buffers as raw bytes of f64 or f32, by capacity class.
-#[derive(Default)]
 struct FreeBuffers {
     single: HashMap<usize, Vec<Vec<f32>>>,
     double: HashMap<usize, Vec<Vec<f64>>>,
     bytes: usize,
+    /// What `bytes` never exceeds.
+    most: usize,
 }
 
 /// Buffers smaller than this are left to the allocator.
 const SMALLEST_KEPT_BYTES: usize = 1 << 16;
-/// More than this is given back to the system.
+/// More than this is given back to the system, unless [`Device::keep_at_most`] says otherwise.
 const MOST_KEPT_BYTES: usize = 256 << 20;
 
 impl Device {
@@ -55,9 +56,26 @@ impl Device {
             })
             .build()
             .expect("the system can start threads");
-        let free = Mutex::default();
+        let free = Mutex::new(FreeBuffers {
+            single: HashMap::new(),
+            double: HashMap::new(),
+            bytes: 0,
+            most: MOST_KEPT_BYTES,
+        });
         Self {
             kind: Arc::new(Cpu { pool, free }),
+        }
+    }
+
+    /// Keeps at most so many bytes of freed buffers. Training asks for the same sizes at every step; a search, whose rows
+    /// become fewer with every word, asks for many different ones, and what it frees is seldom asked for again.
+    pub fn keep_at_most(&self, bytes: usize) {
+        let mut free = self.free();
+        free.most = bytes;
+        if bytes < free.bytes {
+            free.single.clear();
+            free.double.clear();
+            free.bytes = 0;
         }
     }
 
@@ -113,7 +131,7 @@ impl Device {
             return;
         }
         let mut free = self.free();
-        if free.bytes + bytes <= MOST_KEPT_BYTES {
+        if free.bytes + bytes <= free.most {
             free.bytes += bytes;
             T::kept(&mut free).entry(class).or_default().push(buffer);
         }
@@ -224,5 +242,21 @@ mod tests {
         let again: Vec<f32> = device.zeros(99_000);
         assert_eq!(again.as_ptr(), address);
         assert!(again.len() == 99_000 && again.iter().all(|&x| x == 0.0));
+    }
+
+    #[test]
+    fn no_more_is_kept_than_was_said() {
+        let device = Device::cpu(1);
+        for count in 1..5 {
+            device.recycle(device.buffer::<f32>(count << 20));
+        }
+        assert!(device.free().bytes > 16 << 20);
+        device.keep_at_most(16 << 20);
+        assert_eq!(device.free().bytes, 0);
+        for count in 1..5 {
+            device.recycle(device.buffer::<f32>(count << 20));
+            assert!(device.free().bytes <= 16 << 20);
+        }
+        assert!(device.free().bytes > 0);
     }
 }

@@ -31,6 +31,10 @@ pub struct Sampled {
     pub imgid: u32,
     /// Its samples with their rewards, the likeliest first.
     pub captions: Vec<(String, f64)>,
+    /// Duration of writing the samples, part of the step's.
+    pub sampling_seconds: f64,
+    /// Duration of scoring them, likewise.
+    pub reward_seconds: f64,
 }
 
 /// Which checkpoint of a run.

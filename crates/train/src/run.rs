@@ -43,6 +43,13 @@ impl Run<'_> {
     pub(crate) fn train(mut self, resumed: bool) -> Result<Outcome, TrainError> {
         self.announce(resumed)?;
         let saved_at = self.progress.iteration;
+        if self.job.critic.is_some() && saved_at == 0 {
+            // The checkpoint that it starts from is the first to beat. A run that is resumed here evaluates it again.
+            self.progress = Progress::default();
+            if let Some(message) = self.evaluate(0)? {
+                return self.diverge(f64::NAN, message);
+            }
+        }
         loop {
             let it = self.progress.iteration;
             let ended = self.progress.ended(&self.job.options, self.job.plan());

@@ -14,6 +14,7 @@
 //! and update (`step.rs`), where the pictures' features come from.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use data::{Batch, Dataset, Split, Vocabulary};
 use generate::{Caption, Limits, SampleOptions};
@@ -22,10 +23,10 @@ use models::Decoder;
 use nn::Dropout;
 use tensor::Tensor;
 
-use crate::TrainError;
 use crate::event::Sampled;
 use crate::job::Job;
 use crate::step::{self, Pass, Trainer};
+use crate::{TrainError, clock};
 
 /// Keeps the draws' random numbers apart from those of the first weights and of dropout.
 const SAMPLE_SEED: u64 = 0x7361_6d70_6c65_7321;
@@ -53,6 +54,8 @@ pub(crate) struct Samples {
     advantages: Vec<f64>,
     /// n.
     each: usize,
+    sampling_seconds: f64,
+    reward_seconds: f64,
 }
 
 impl Critic {
@@ -137,6 +140,7 @@ impl Critic {
             .map(|row| iteration << 32 | row)
             .collect();
         decoder.device().install(|| {
+            let start = Instant::now();
             let state = decoder.start(features);
             let drawn = generate::sample(decoder, &state, &keys, &options)
                 .map_err(|e| TrainError::Flags(e.to_string()))?;
@@ -149,8 +153,12 @@ impl Critic {
                 .zip(&drawn)
                 .map(|(&picture, captions)| (picture, captions.iter().map(sentence).collect()))
                 .collect();
+            let sampling_seconds = clock::seconds_since(start);
+            let start = Instant::now();
             let rewards = self.consensus.score(&candidates);
             Ok(Samples {
+                sampling_seconds,
+                reward_seconds: clock::seconds_since(start),
                 image_of: (0..pictures.len())
                     .flat_map(|row| std::iter::repeat_n(row, n))
                     .collect(),
@@ -173,6 +181,8 @@ impl Samples {
             captions: captions
                 .map(|(caption, &reward)| (job.vocabulary.decode(&caption.tokens), reward))
                 .collect(),
+            sampling_seconds: self.sampling_seconds,
+            reward_seconds: self.reward_seconds,
         }
     }
 

@@ -99,10 +99,14 @@ fn a_stopped_run_goes_on_exactly_and_threads_change_nothing() {
         };
         assert!(weights(&straight) == weights(&run), "{threads} threads");
     }
-    for k in 1..steps {
+    for k in 0..steps {
         let run = folder.path().join(format!("stopped {k}"));
         let mut sink = |event: &Event| match event {
-            Event::Step { iteration, .. } if *iteration == k => Control::Stop,
+            Event::Step { iteration, .. }
+            | Event::Evaluated {
+                iteration: iteration @ 0,
+                ..
+            } if *iteration == k => Control::Stop,
             _ => Control::Continue,
         };
         let outcome = train::start(&options, &run, &mut sink).expect("stopped");
@@ -152,6 +156,33 @@ fn a_step_shows_rewards_and_captions_and_its_cost_ends_nothing() {
     }
     let far = costs.iter().any(|cost| *cost > 2.0 * costs[0]);
     assert!(far, "cross entropy would have been stopped: {costs:?}");
+}
+
+/// Self-critical training may make a model worse: `best` is never worse than what it started from.
+#[test]
+fn the_checkpoint_it_starts_from_is_the_first_to_beat() {
+    let folder = tempfile::tempdir().expect("folder");
+    let data = toy::dataset(folder.path(), 9);
+    let from = checkpoint(folder.path(), &data, 6);
+    let run = folder.path().join("run");
+    let options = Options {
+        learning_rate: 1e-30,
+        ..options(&data, &from)
+    };
+    toy::train(&options, &run).expect("trained");
+    let evaluated = |event: &Event| match event {
+        Event::Evaluated {
+            iteration,
+            improved,
+            ..
+        } => Some((*iteration, *improved)),
+        _ => None,
+    };
+    let evaluations: Vec<_> = toy::history(&run).iter().filter_map(evaluated).collect();
+    assert_eq!(evaluations[0], (0, true));
+    assert!(evaluations[1..].iter().all(|e| !e.1), "{evaluations:?}");
+    let weights = |path: &Path| checkpoint::load(path).expect("loaded").weights;
+    assert!(weights(&run.join("best.safetensors")) == weights(&from));
 }
 
 #[test]

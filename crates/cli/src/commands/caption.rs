@@ -161,6 +161,9 @@ pub(crate) struct Args {
     device: DeviceArgs,
 }
 
+/// Freed buffers that are kept for the next pictures: enough for the encoder's own.
+const KEPT_BYTES: usize = 32 << 20;
+
 /// Captions, prints, reports.
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     args.check()?;
@@ -185,6 +188,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
         );
     }
     let device = args.device.open()?;
+    device.keep_at_most(KEPT_BYTES);
     let models = bundled::models(&args.checkpoint)?;
     let captioner = Captioner::load_all(&models, args.encoder.as_deref(), &device)?;
     let options = args.options(&captioner);

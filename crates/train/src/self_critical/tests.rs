@@ -127,6 +127,8 @@ fn weights_stand_where_the_packed_words_do() {
         rewards: vec![0.0; 4],
         advantages: vec![1.0, -1.0, 0.5, -0.5],
         each: 2,
+        sampling_seconds: 0.0,
+        reward_seconds: 0.0,
     };
     let pictures = Batch {
         features: vec![0.0; 4],

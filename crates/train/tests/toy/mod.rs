@@ -104,7 +104,16 @@ pub fn history(run: &Path) -> Vec<Event> {
         .map(|line| serde_json::from_str(line).expect("an event"));
     events
         .filter_map(|mut event| match &mut event {
-            Event::Step { seconds, .. } | Event::Evaluated { seconds, .. } => {
+            Event::Step {
+                seconds, sampled, ..
+            } => {
+                *seconds = 0.0;
+                if let Some(sampled) = sampled {
+                    (sampled.sampling_seconds, sampled.reward_seconds) = (0.0, 0.0);
+                }
+                Some(event)
+            }
+            Event::Evaluated { seconds, .. } => {
                 *seconds = 0.0;
                 Some(event)
             }
