@@ -378,3 +378,32 @@ fn the_same_seed_makes_the_same_data() {
     assert_eq!(a[26..], b[26..a.len()]);
     assert_ne!(read("a/dataset.json"), read("c/dataset.json"));
 }
+
+/// An encoder and a decoder that both begin with random weights learn to read made-up pictures: captions of pictures
+/// that they have never seen are ones that were written of them.
+#[test]
+fn from_pixels_to_captions() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    run_in(dir, "demo-data shapes --images 1000").ok();
+    fs::remove_file(dir.join("shapes/vgg_feats.mat")).unwrap();
+    let recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/../../recipes/shapes.toml");
+    let line =
+        format!("train shapes --encoder shapes/encoder.safetensors --config {recipe} --run run -q");
+    run_in(dir, &line).ok();
+    // No features are named: the encoder inside looks at the pictures.
+    run_in(
+        dir,
+        "eval run/best.safetensors --result-struct-filename out.json",
+    )
+    .ok();
+    let result: Value = serde_json::from_slice(&fs::read(dir.join("out.json")).unwrap()).unwrap();
+    let blobs = result["imgblobs"].as_array().unwrap();
+    let right = blobs.iter().filter(|blob| {
+        let mut references = blob["references"].as_array().unwrap().iter();
+        references.any(|r| r["text"] == blob["candidate"]["text"])
+    });
+    let (right, all) = (right.count(), blobs.len());
+    assert_eq!(all, 100);
+    assert!(right >= 95, "{right} of {all} captions are true");
+}

@@ -11,10 +11,12 @@ use crate::exit::{Exit, Failure, cannot};
 #[command(after_help = "\
 Writes dataset.json, vgg_feats.mat and imgs/ as NeuralTalk expects them, and a folder new/ with
 pictures to caption. The feature vectors are made up too: they stand in for those of a network.
+encoder.safetensors is a small network that is still untrained, for training on the pictures.
 
 Examples:
   neuraltalk demo-data data/shapes
-  neuraltalk train data/shapes")]
+  neuraltalk train data/shapes
+  neuraltalk train data/shapes --encoder data/shapes/encoder.safetensors --config recipes/shapes.toml")]
 pub(crate) struct Args {
     /// Folder to write into; must be empty or missing
     #[arg(value_name = "DIR")]

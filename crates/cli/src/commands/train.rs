@@ -1,4 +1,4 @@
-//! `neuraltalk train`: learns from a dataset with stored features.
+//! `neuraltalk train`: learns from a dataset with stored features, or with its pictures.
 //!
 //! Here: the command line of `driver.py` in kebab-case, turned into a table of what was given.
 //! Not here: what the options mean and what they are if not given (`train::Options`; the help
@@ -21,7 +21,7 @@ const EVALUATION: &str = "Evaluation";
 const FILES: &str = "Files";
 const MACHINE: &str = "Machine";
 
-/// Train a captioner on a dataset with stored picture features
+/// Train a captioner on a dataset with stored picture features, or with its pictures
 #[derive(clap::Args)]
 #[command(after_help = "\
 A run is a folder: config.toml (all options), events.jsonl, last.safetensors, best.safetensors,
@@ -32,6 +32,8 @@ Examples:
   neuraltalk train data/flickr8k
   neuraltalk train data/flickr8k --features feats.mat --hidden-size 512 \\
       --image-encoding-size 512 --word-encoding-size 512 --solver adam
+  neuraltalk train data/flickr8k --encoder efficientnet-lite0.safetensors \\
+      --config recipes/flickr8k-attention.toml
   neuraltalk train --config recipe.toml --seed 2")]
 pub(crate) struct Args {
     #[command(flatten)]

@@ -3,6 +3,8 @@
 //! Here: which files there are. Not here: what is in a picture (`scene.rs`), its pixels
 //! (`picture.rs`), its feature vector (`features.rs`).
 //!
+//! A small encoder that has seen nothing yet is there too, for training on the pictures themselves.
+//!
 //! Coloured shapes on a coloured ground, five sentences a picture. The feature vectors are *not*
 //! a network's: they are made from the same facts as the sentences, with noise. The demo shows
 //! how the program is used, not how good a captioner gets.
@@ -14,7 +16,9 @@ mod scene;
 use std::fs;
 use std::path::Path;
 
+use models::encoder::{Encoder, EncoderConfig};
 use serde_json::{Value, json};
+use tensor::Device;
 use tensor::random::Random;
 
 use crate::exit::cannot;
@@ -29,6 +33,9 @@ pub(crate) struct Size {
     /// Pictures without sentences, for `predict`.
     pub(crate) new_images: usize,
 }
+
+/// Filters of the small encoder: pictures of 64 pixels become 4 x 4 regions.
+const FILTERS: [usize; 4] = [16, 32, 64, 64];
 
 /// Streams of random numbers, so that more pictures don't change the first ones.
 const SCENES: u64 = 1;
@@ -46,6 +53,9 @@ pub(crate) fn write(dir: &Path, size: Size, seed: u64) -> anyhow::Result<()> {
         dataset(&scenes, &names).to_string(),
     )?;
     write_file(&dir.join("vgg_feats.mat"), maker.mat_file(&scenes, SCENES))?;
+    let network = EncoderConfig::Small(FILTERS.to_vec()).network();
+    let encoder: Encoder = Encoder::new(network, seed, &Device::cpu(1));
+    checkpoint::save_encoder(&encoder, &dir.join("encoder.safetensors"))?;
 
     let new = dir.join("new");
     let mut random = Random::new(seed, NEW_SCENES);
