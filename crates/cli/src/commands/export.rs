@@ -11,7 +11,7 @@ use crate::exit::{Exit, Failure};
 #[derive(clap::Args)]
 #[command(after_help = "\
 For NeuralTalk only what it knows is written: weights, vocabulary, options, iteration, epoch, perplexity. This program's
-own form leaves out what only `resume` needs; with --encoder it captions photographs without another file.
+own form leaves out what only training needs; with --encoder it captions photographs without another file.
 
 Examples:
   neuraltalk export runs/flickr8k-baseline-1/best.safetensors model.p
@@ -66,6 +66,8 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
         Format::Neuraltalk => checkpoint::legacy::export_neuraltalk(&checkpoint, &args.to)?,
         Format::Safetensors => {
             checkpoint.training = None;
+            // A new run counts its own words; nothing else reads them.
+            checkpoint.word_counts = None;
             if let Some(encoder) = &args.encoder {
                 checkpoint.encoder = Some(EncoderPart::load(encoder)?);
             }
