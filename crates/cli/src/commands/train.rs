@@ -33,7 +33,7 @@ Examples:
   neuraltalk train data/flickr8k --features feats.mat --hidden-size 512 \\
       --image-encoding-size 512 --word-encoding-size 512 --solver adam
   neuraltalk train data/flickr8k --encoder efficientnet-lite0.safetensors \\
-      --config recipes/flickr8k-attention.toml
+      --config recipes/flickr8k-finetune.toml
   neuraltalk train --config recipe.toml --seed 2")]
 pub(crate) struct Args {
     #[command(flatten)]
