@@ -189,6 +189,18 @@ impl<T: Element> Decoder<T> {
         &mut self.parameters
     }
 
+    /// Divides the output layer by `temperature`: from here on the distribution of the next word is what it was at that
+    /// temperature.
+    pub fn divide_logits(&mut self, temperature: f64) {
+        let factor = T::of(1.0 / temperature);
+        for parameter in self.parameters.iter_mut() {
+            if parameter.name.starts_with("output.") {
+                let numbers = parameter.value.data_mut();
+                numbers.iter_mut().for_each(|x| *x = *x * factor);
+            }
+        }
+    }
+
     /// Loss of a batch about pictures with `features` ((I, D), or (I, R, D) with attention) and, with `gradients`, its
     /// gradients.
     ///

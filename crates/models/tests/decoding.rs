@@ -75,6 +75,30 @@ fn features(config: &DecoderConfig, device: &Device) -> Tensor<f64> {
 }
 
 #[test]
+fn divided_logits_are_a_temperature() {
+    let device = Device::cpu(1);
+    for config in kinds() {
+        let mut decoder = decoder(&config, &device);
+        let features = features(&config, &device);
+        let next = |decoder: &Decoder<f64>| {
+            let mut log_probs = Vec::new();
+            let start = decoder.start(&features);
+            decoder.advance(&start, &[0, 1, 2], &[0, 0, 0], &mut log_probs);
+            log_probs
+        };
+        let before = next(&decoder);
+        decoder.divide_logits(0.6);
+        let after = next(&decoder);
+        for (before, after) in before.chunks(V).zip(after.chunks(V)) {
+            let total: f64 = before.iter().map(|y| (y / 0.6).exp()).sum();
+            for (y, z) in before.iter().zip(after) {
+                assert!((y / 0.6 - total.ln() - z).abs() < 1e-12);
+            }
+        }
+    }
+}
+
+#[test]
 fn word_by_word_is_what_training_saw() {
     let device = Device::cpu(2);
     // Sentences about pictures 2, 0, 2, longest first: three words, one, none.

@@ -132,7 +132,11 @@ fn fresh(options: Options) -> Result<(Job, Trainer), TrainError> {
         checkpoint.encoder = None;
     }
     let job = Job::open(options, Some((&checkpoint, &path)))?;
-    let trainer = job.trainer(snapshot::decoder(&checkpoint, &path, &job.device)?);
+    let mut decoder = snapshot::decoder(&checkpoint, &path, &job.device)?;
+    if job.options.objective == Objective::SelfCritical {
+        decoder.divide_logits(job.options.initial_temperature);
+    }
+    let trainer = job.trainer(decoder);
     Ok((job, trainer))
 }
 

@@ -140,6 +140,9 @@ pub struct Options {
     pub objective: Objective,
     /// n, sentences sampled for each picture with `objective = "self-critical"`.
     pub samples: usize,
+    /// Self-critical training divides the output layer by this once, before its first step: below 1 it starts from a
+    /// sharper distribution than the checkpoint's.
+    pub initial_temperature: f64,
     /// Weight of the L2 penalty 0.5 Σ w².
     pub regc: f64,
     /// Passes over the training sentences.
@@ -272,6 +275,7 @@ impl Default for Options {
             init_model_from: None,
             objective: Objective::CrossEntropy,
             samples: 5,
+            initial_temperature: 1.0,
             regc: 1e-8,
             max_epochs: 50,
             solver: Solver::Rmsprop,

@@ -197,3 +197,26 @@ fn random_weights_are_no_start() {
     assert_eq!(error.exit_code(), 2);
     assert!(error.to_string().contains("init-model-from"), "{error}");
 }
+
+/// The checkpoint's distribution is sharpened once: a resumed run goes on with the weights that it has.
+#[test]
+fn a_lower_temperature_starts_with_better_samples() {
+    let folder = tempfile::tempdir().expect("folder");
+    let data = toy::dataset(folder.path(), 12);
+    let from = checkpoint(folder.path(), &data, 6);
+    let first = |temperature: f64, name: &str| {
+        let run = folder.path().join(name);
+        let options = Options {
+            initial_temperature: temperature,
+            samples: 16,
+            pictures_per_batch: 12,
+            max_epochs: 1,
+            learning_rate: 1e-9,
+            ..options(&data, &from)
+        };
+        toy::train(&options, &run).expect("trained");
+        rewards(&run)[0]
+    };
+    let (plain, sharp) = (first(1.0, "plain"), first(0.5, "sharp"));
+    assert!(sharp > 1.1 * plain, "{plain} became {sharp}");
+}

@@ -130,6 +130,11 @@ pub(crate) struct Flags {
     #[serde(skip_serializing_if = "Option::is_none")]
     samples: Option<u32>,
 
+    /// self-critical: start from the checkpoint's distribution at this temperature; below 1 after label smoothing
+    #[arg(long, value_name = "X", help_heading = LEARNING)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    initial_temperature: Option<f64>,
+
     /// Weight of the L2 penalty
     #[arg(short = 'c', long, value_name = "X", help_heading = LEARNING)]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -125,6 +125,13 @@ impl Options {
         if !(2..=1 << 12).contains(&self.samples) {
             return refuse("samples", self.samples, "a number from 2 to 4096");
         }
+        if !(self.initial_temperature > 0.0 && self.initial_temperature.is_finite()) {
+            return refuse(
+                "initial-temperature",
+                self.initial_temperature,
+                "a number above 0",
+            );
+        }
         if self.objective == Objective::CrossEntropy {
             return Ok(());
         }
@@ -243,7 +250,7 @@ mod tests {
     #[test]
     fn each_bad_value_is_refused_by_name() {
         type Change = fn(&mut Options);
-        let cases: [(&str, Change); 22] = [
+        let cases: [(&str, Change); 23] = [
             ("image-encoding-size", |o| o.image_encoding_size = 0),
             ("word-encoding-size", |o| o.word_encoding_size = 1 << 25),
             ("image-encoding-size", |o| o.image_encoding_size = 255),
@@ -269,6 +276,7 @@ mod tests {
             ("fappend", |o| o.fappend = "../x".into()),
             ("device", |o| o.device = "gpu".into()),
             ("samples", |o| o.samples = 1),
+            ("initial-temperature", |o| o.initial_temperature = 0.0),
             ("objective", |o| o.objective = Objective::SelfCritical),
             ("label-smoothing", |o| {
                 critical(o);
