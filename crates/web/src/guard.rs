@@ -3,7 +3,8 @@
 //! A server on 127.0.0.1 is reached by every page that its user's browser has open. Two checks keep
 //! those out: the name in `Host` must be one of this machine's (else a page could point a name of
 //! its own to 127.0.0.1 and read everything: DNS rebinding), and a request that says it comes from
-//! another site (`Origin`) is refused unless that site was allowed.
+//! another site (`Origin`) is refused unless that site was allowed. A flood of headers ends here too,
+//! with words; one that doesn't fit into `server.rs`'s buffer never gets this far.
 
 use std::sync::Arc;
 
@@ -25,6 +26,10 @@ pub struct Guard {
     /// Sites that may use the answers in their own pages (CORS); none by default.
     pub origins: Vec<String>,
 }
+
+/// Most lines and bytes of a request's headers: a browser sends about 20 and 1 KB, a proxy adds to them.
+const HEADER_LINES: usize = 100;
+const HEADER_BYTES: usize = 32 << 10;
 
 /// A page may load what this server has, and nothing else; no other page may show it in a frame.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -89,6 +94,9 @@ async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) ->
 
 impl Guard {
     fn refusal(&self, headers: &HeaderMap) -> Option<Problem> {
+        if let Some(problem) = flood(headers) {
+            return Some(problem);
+        }
         let text = |name| {
             let value: Option<&HeaderValue> = headers.get(name);
             value.map(|value| value.to_str().unwrap_or(""))
@@ -135,6 +143,20 @@ impl Guard {
         let known = |allowed: &String| allowed.as_bytes() == origin.as_bytes();
         self.origins.iter().any(known).then(|| origin.clone())
     }
+}
+
+fn flood(headers: &HeaderMap) -> Option<Problem> {
+    let bytes: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    let lines = headers.len();
+    (HEADER_LINES < lines || HEADER_BYTES < bytes).then(|| {
+        let detail = format!(
+            "{lines} header lines with {bytes} bytes; at most {HEADER_LINES} and {HEADER_BYTES} are taken"
+        );
+        Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
+    })
 }
 
 /// `name:port` without the port.

@@ -21,6 +21,11 @@ use tokio_io_timeout::TimeoutStream;
 
 use crate::WebError;
 
+/// What headers may take of a connection's memory; more is answered 431 without words and cut off.
+/// The guard's limits, which come with words, are lower.
+const HEADER_BYTES: usize = 64 << 10;
+const HEADER_LINES: usize = 500;
+
 /// Tells a server, and streams that would never end by themselves, that it's over.
 #[derive(Debug, Clone)]
 pub struct Stop(watch::Sender<bool>);
@@ -192,7 +197,8 @@ fn connection(stream: TcpStream, router: Router, timing: Timing) -> Connection {
     hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(timing.headers)
-        .max_buf_size(64 * 1024)
+        .max_headers(HEADER_LINES)
+        .max_buf_size(HEADER_BYTES)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
 }
 

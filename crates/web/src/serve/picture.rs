@@ -68,7 +68,7 @@ pub(crate) fn problem(error: &PictureError) -> Problem {
         }
         PictureError::Truncated { .. } => Some("the file was cut off: send it again".into()),
         PictureError::UnknownFormat { .. } => {
-            Some("JPEG, PNG, WebP, GIF, BMP, TIFF and PNM are read".into())
+            Some("open it in another program and save it as JPEG or PNG".into())
         }
         _ => None,
     };
