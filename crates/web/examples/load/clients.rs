@@ -1,49 +1,32 @@
-//! Many clients at once against a running service: `load URL FOLDER CLIENTS CAPTIONS`.
+//! Many clients at once: each sends one picture after another on one connection, and the next when it
+//! has the answer.
 //!
-//! Each client sends one picture of FOLDER after another, on one connection, and starts the next when
-//! it has the answer. Printed at the end: answers by status, throughput of good ones, their median and
-//! 99th percentile, the memory of the service half-way and at the end, and how long a lone request
-//! takes to be answered afterwards. Sends to loopback addresses only.
+//! Here: asking, and what came of it. Not here: the service under load (`service.rs`).
 
 use std::collections::BTreeMap;
-use std::error::Error;
-use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
 
-/// Of one request: status (0: none came) and seconds.
+/// Of one request: status (0: no answer, or a good one without a caption) and seconds.
 type Sample = (u16, f64);
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let [url, folder, clients, captions] = &words[..] else {
-        return Err("load URL FOLDER CLIENTS CAPTIONS".into());
-    };
-    let local = ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"];
-    if !local.iter().any(|start| url.starts_with(start)) {
-        return Err(format!("{url} is not on this machine").into());
-    }
-    let (clients, captions): (usize, usize) = (clients.parse()?, captions.parse()?);
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()?;
-    files.sort();
-    let pictures: Vec<Vec<u8>> = files
-        .iter()
-        .take(2000)
-        .map(std::fs::read)
-        .collect::<Result<_, _>>()?;
-    if pictures.is_empty() {
-        return Err(format!("no files in {folder}").into());
-    }
-    let caption = format!("{url}/v1/caption");
-    ask(&agent(), &caption, &pictures[0]);
+/// What all clients saw.
+pub struct Seen {
+    samples: Vec<Sample>,
+    seconds: f64,
+    /// Bytes that the service held, a hundred times in the course of it, where it was asked.
+    pub memory: Vec<f64>,
+}
 
+/// `captions` requests by so many clients.
+pub fn run(url: &str, pictures: &[Vec<u8>], clients: usize, captions: usize) -> Seen {
+    let caption = format!("{url}/v1/caption");
     let (next, samples) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    let half = Mutex::new(None);
+    let memory = Mutex::new(Vec::new());
+    let every = (captions / 100).max(1);
     let start = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..clients {
@@ -54,8 +37,9 @@ fn main() -> Result<(), Box<dyn Error>> {
                     if captions <= n {
                         break;
                     }
-                    if n == captions / 2 {
-                        *half.lock().expect("no panic") = memory(&agent, url);
+                    if n % every == 0 {
+                        let bytes = resident(&agent, url);
+                        memory.lock().expect("no panic").extend(bytes);
                     }
                     own.push(ask(&agent, &caption, &pictures[n % pictures.len()]));
                 }
@@ -63,24 +47,21 @@ fn main() -> Result<(), Box<dyn Error>> {
             });
         }
     });
-    let seconds = start.elapsed().as_secs_f64();
-    let after = Instant::now();
-    while ask(&agent(), &caption, &pictures[0]).0 != 200 {
+    Seen {
+        seconds: start.elapsed().as_secs_f64(),
+        samples: samples.into_inner().expect("no panic"),
+        memory: memory.into_inner().expect("no panic"),
+    }
+}
+
+/// Seconds until a lone request has a caption.
+pub fn recovery(url: &str, picture: &[u8]) -> f64 {
+    let start = Instant::now();
+    let caption = format!("{url}/v1/caption");
+    while ask(&agent(), &caption, picture).0 != 200 {
         std::thread::sleep(Duration::from_millis(10));
     }
-    let recovery = after.elapsed().as_secs_f64();
-    report(&samples.into_inner()?, seconds);
-    println!("a lone request afterwards: {:.0} ms", 1000.0 * recovery);
-    let (half, end) = (half.into_inner()?, memory(&agent(), url));
-    if let (Some(half), Some(end)) = (half, end) {
-        let drift = 100.0 * (end - half) / half;
-        println!(
-            "memory: {:.1} MB half-way, {:.1} MB at the end ({drift:+.2} %)",
-            half / 1e6,
-            end / 1e6
-        );
-    }
-    Ok(())
+    start.elapsed().as_secs_f64()
 }
 
 fn agent() -> Agent {
@@ -93,11 +74,8 @@ fn agent() -> Agent {
 /// One caption; every answer is read to its end, and a good one must have a caption.
 fn ask(agent: &Agent, url: &str, picture: &[u8]) -> Sample {
     let start = Instant::now();
-    let answer = agent
-        .post(url)
-        .content_type("application/octet-stream")
-        .send(picture);
-    let status = answer.map_or(0, |mut answer| {
+    let request = agent.post(url).content_type("application/octet-stream");
+    let status = request.send(picture).map_or(0, |mut answer| {
         let status = answer.status().as_u16();
         match answer.body_mut().read_to_string() {
             Ok(text) if status != 200 || text.contains("\"captions\":[{") => status,
@@ -108,43 +86,48 @@ fn ask(agent: &Agent, url: &str, picture: &[u8]) -> Sample {
 }
 
 /// Bytes that the service holds, by its own account.
-fn memory(agent: &Agent, url: &str) -> Option<f64> {
-    let text = agent
-        .get(format!("{url}/metrics"))
-        .call()
-        .ok()?
-        .body_mut()
-        .read_to_string()
-        .ok()?;
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("neuraltalk_resident_memory_bytes "))?;
-    line.split(' ').nth(1)?.parse().ok()
+fn resident(agent: &Agent, url: &str) -> Option<f64> {
+    let mut answer = agent.get(format!("{url}/metrics")).call().ok()?;
+    let text = answer.body_mut().read_to_string().ok()?;
+    let name = "neuraltalk_resident_memory_bytes ";
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.parse().ok()
 }
 
-fn report(samples: &[Sample], seconds: f64) {
-    let mut statuses = BTreeMap::new();
-    for (status, _) in samples {
-        *statuses.entry(*status).or_insert(0usize) += 1;
+impl Seen {
+    /// How many answers had each status.
+    pub fn statuses(&self) -> BTreeMap<u16, usize> {
+        let mut statuses = BTreeMap::new();
+        for (status, _) in &self.samples {
+            *statuses.entry(*status).or_insert(0) += 1;
+        }
+        statuses
     }
-    for (status, count) in &statuses {
-        let name = if *status == 0 {
-            "none".into()
-        } else {
-            status.to_string()
-        };
-        println!("{count:>8} answers of status {name}");
+
+    /// Captions a second.
+    pub fn rate(&self) -> f64 {
+        self.good().len() as f64 / self.seconds
     }
-    let mut good: Vec<f64> = samples.iter().filter(|s| s.0 == 200).map(|s| s.1).collect();
-    good.sort_by(f64::total_cmp);
-    let Some(last) = good.len().checked_sub(1) else {
-        return;
-    };
-    let at = |share: f64| 1000.0 * good[(share * last as f64).round() as usize];
-    let rate = good.len() as f64 / seconds;
-    println!(
-        "{rate:.1} captions/s over {seconds:.1} s; median {:.0} ms, 99 % below {:.0} ms",
-        at(0.5),
-        at(0.99)
-    );
+
+    /// Median and 99th percentile of the time that a caption took, in milliseconds.
+    pub fn times_ms(&self) -> Option<[f64; 2]> {
+        let mut good = self.good();
+        good.sort_by(f64::total_cmp);
+        let last = good.len().checked_sub(1)?;
+        Some([0.5, 0.99].map(|share| 1000.0 * good[(share * last as f64).round() as usize]))
+    }
+
+    /// By how much the memory grew over the last half, as a share: means over a tenth of all samples.
+    pub fn drift(&self) -> Option<f64> {
+        let (_, half) = self.memory.split_at(self.memory.len() / 2);
+        let part = (half.len() / 5).max(1);
+        let mean = |bytes: &[f64]| bytes.iter().sum::<f64>() / bytes.len() as f64;
+        let (first, last) = (half.get(..part)?, &half[half.len() - part..]);
+        Some(mean(last) / mean(first) - 1.0)
+    }
+
+    fn good(&self) -> Vec<f64> {
+        let good = self.samples.iter().filter(|sample| sample.0 == 200);
+        good.map(|sample| sample.1).collect()
+    }
 }
