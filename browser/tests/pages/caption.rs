@@ -1,11 +1,9 @@
 //! The captioning page: every way in, the words with their attention, errors for people.
 
-use std::time::Duration;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use driver::{Browser, Served, example, open, picture, serve};
+use driver::{Browser, Served, checkout, example, neuraltalk, open, picture, serve};
 
 fn service(keys: &[&str]) -> Served {
     serve(example("toy_service"), keys)
@@ -42,15 +40,13 @@ const BEST: &str = "document.querySelector('#best').textContent";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drop_paste_choose_and_look() {
-    let Some(browser) = open(1360, 1000).await else {
-        return;
-    };
+    let browser = open(1360, 1000).await;
     let served = service(&[]);
     browser.goto(&served.address).await;
     browser
         .wait("document.querySelector('#model').textContent === 'toy'")
         .await;
-    browser.picture("caption-empty").await;
+    browser.pictures("caption-empty").await;
     browser.is_accessible("empty captioning page").await;
     let wide = picture(640, 420, 60);
     drop_files(&browser, &[("wide.png", "image/png", &wide)]).await;
@@ -90,8 +86,7 @@ async fn drop_paste_choose_and_look() {
         .as_f64()
         .expect("a number");
     assert!(seen < 40.0 && unseen > 150.0, "{seen} {unseen}");
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    browser.picture("caption-attention").await;
+    browser.pictures("caption-attention").await;
 
     // Another sentence, with the keyboard.
     browser
@@ -125,7 +120,7 @@ async fn drop_paste_choose_and_look() {
             .await,
         true
     );
-    browser.click("#reset").await;
+    browser.click("#usual").await;
     browser.wait(&format!("{BEST}.includes('wide')")).await;
 
     // Paste, then choose two files.
@@ -178,9 +173,7 @@ async fn drop_paste_choose_and_look() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_camera_is_described_several_times_a_second() {
-    let Some(browser) = open(1360, 900).await else {
-        return;
-    };
+    let browser = open(1360, 900).await;
     let served = service(&[]);
     browser.goto(&served.address).await;
     browser.click("#camera").await;
@@ -193,7 +186,7 @@ async fn the_camera_is_described_several_times_a_second() {
     browser
         .wait("Number(document.querySelector('#rate').textContent.split(' ')[0]) >= 2")
         .await;
-    browser.picture("caption-camera").await;
+    browser.pictures("caption-camera").await;
     browser.is_accessible("camera").await;
     browser.click("#camera").await;
     browser.wait("document.querySelector('#video').srcObject === null && !document.querySelector('#invite').hidden").await;
@@ -202,9 +195,7 @@ async fn the_camera_is_described_several_times_a_second() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_are_said_to_a_person() {
-    let Some(browser) = open(500, 900).await else {
-        return;
-    };
+    let browser = open(500, 900).await;
     let mut served = service(&["open sesame"]);
     browser.goto(&served.address).await;
     let small = picture(50, 50, 0);
@@ -225,13 +216,7 @@ async fn errors_are_said_to_a_person() {
     browser
         .wait(&format!("{problem}.includes('JPEG, PNG')"))
         .await;
-    browser.picture("caption-error").await;
-    assert_eq!(
-        browser
-            .js("document.documentElement.scrollWidth <= innerWidth")
-            .await,
-        true
-    );
+    browser.pictures("caption-error").await;
     browser.is_accessible("captioning page with an error").await;
     drop_files(&browser, &[("a.txt", "text/plain", b"text")]).await;
     browser
@@ -254,9 +239,7 @@ async fn errors_are_said_to_a_person() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_keyboard_alone_and_the_description() {
-    let Some(browser) = open(1200, 900).await else {
-        return;
-    };
+    let browser = open(1200, 900).await;
     let served = service(&[]);
     browser.goto(&served.address).await;
     drop_files(&browser, &[("a.png", "image/png", &picture(400, 300, 90))]).await;
@@ -287,7 +270,7 @@ async fn the_keyboard_alone_and_the_description() {
         "camera",
         "very",
         "copy",
-        "reset",
+        "usual",
         "n",
         "beam_size",
         "temperature",
@@ -299,7 +282,38 @@ async fn the_keyboard_alone_and_the_description() {
         .wait("document.querySelectorAll('#operations section').length >= 8")
         .await;
     assert!(browser.text("#start").await.contains(&served.address));
-    browser.picture("docs").await;
+    browser.pictures("docs").await;
     browser.is_accessible("docs").await;
+    browser.is_quiet().await;
+}
+
+/// The program itself with the model that comes with it, and photographs.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bundled_model_describes_photographs() {
+    let browser = open(1360, 1000).await;
+    let served = serve(neuraltalk(), &["serve", "--port", "0", "--log", "quiet"]);
+    browser.goto(&served.address).await;
+    let examples = checkout().join("examples").canonicalize();
+    let examples = examples.expect("the examples are there");
+    let files = ["cat.jpg", "astronaut.jpg", "coffee.jpg", "rocket.jpg"]
+        .map(|name| examples.join(name).to_string_lossy().into_owned());
+    browser.type_into("#file", &files.join("\n")).await;
+    browser.wait("[...document.querySelectorAll('#strip button')].filter((b) => /: \\w+( \\w+)+/.test(b.getAttribute('aria-label'))).length === 4").await;
+    browser
+        .wait("document.querySelectorAll('#list li').length === 5")
+        .await;
+    // The likeliest first.
+    let shares =
+        "[...document.querySelectorAll('#list .share')].map((s) => parseFloat(s.textContent))";
+    assert_eq!(
+        browser
+            .js(&format!(
+                "{shares}.every((p, i, all) => !i || p <= all[i - 1])"
+            ))
+            .await,
+        true
+    );
+    browser.pictures("caption-photograph").await;
+    browser.is_accessible("a photograph and its captions").await;
     browser.is_quiet().await;
 }

@@ -38,9 +38,7 @@ const CAPTIONS: &str =
 
 #[tokio::test(flavor = "multi_thread")]
 async fn search_order_and_the_large_picture() {
-    let Some(browser) = open(1360, 1000).await else {
-        return;
-    };
+    let browser = open(1360, 1000).await;
     let folder = tempfile::tempdir().expect("a folder");
     let file = results(folder.path(), "a.json", false);
     let served = serve(neuraltalk(), &["view", &file, "--port", "0"]);
@@ -49,7 +47,7 @@ async fn search_order_and_the_large_picture() {
     browser
         .wait("document.querySelector('#scores').textContent.includes('CIDEr')")
         .await;
-    browser.picture("view-light").await;
+    browser.pictures("view").await;
     // The end comes into sight, and more appear until all are there.
     browser.js("scrollTo(0, document.body.scrollHeight)").await;
     browser.wait(&format!("{CAPTIONS}.length >= 72")).await;
@@ -120,7 +118,7 @@ async fn search_order_and_the_large_picture() {
     browser
         .wait("document.querySelector('#large-title').textContent === '1.png'")
         .await;
-    browser.picture("view-large").await;
+    browser.pictures("view-large").await;
     browser.press("\u{e00c}").await;
     browser.wait("!document.querySelector('#large').open").await;
     assert_eq!(
@@ -144,9 +142,7 @@ async fn search_order_and_the_large_picture() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_files_are_compared() {
-    let Some(browser) = open(1360, 1000).await else {
-        return;
-    };
+    let browser = open(1360, 1000).await;
     let folder = tempfile::tempdir().expect("a folder");
     let old = results(folder.path(), "old.json", false);
     let new = results(folder.path(), "new.json", true);
@@ -160,7 +156,7 @@ async fn two_files_are_compared() {
         .await;
     let marked = "[...document.querySelectorAll('.cards > li:first-child ins')].map((i) => i.textContent).join()";
     assert_eq!(browser.js(marked).await, "sits,runs");
-    browser.picture("view-compare").await;
+    browser.pictures("view-compare").await;
     browser.click("#worst").await;
     browser
         .wait(&format!("/^Aa \\w+ runs.*\\|Ba \\w+ sits/.test({first})"))
@@ -170,9 +166,7 @@ async fn two_files_are_compared() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_exported_file_works_from_a_disk() {
-    let Some(browser) = open(1360, 1000).await else {
-        return;
-    };
+    let browser = open(1360, 1000).await;
     let folder = tempfile::tempdir().expect("a folder");
     let results = results(folder.path(), "a.json", false);
     for (name, embed) in [("link.html", false), ("embed.html", true)] {
@@ -196,5 +190,5 @@ async fn the_exported_file_works_from_a_disk() {
         browser.is_accessible(name).await;
         browser.is_quiet().await;
     }
-    browser.picture("view-exported").await;
+    browser.pictures("view-exported").await;
 }

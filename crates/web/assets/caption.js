@@ -70,10 +70,13 @@ function show(item) {
   byId("invite").hidden = true;
   byId("figure").hidden = false;
   byId("video").hidden = true;
-  byId("picture").hidden = false;
   byId("drop").classList.add("filled");
   byId("drop").classList.toggle("busy", item.captions === null && item.error === null);
   if (byId("picture").src !== item.url) byId("picture").src = item.url;
+  byId("picture").alt = item.captions ? "" : item.file.name;
+  byId("picture").hidden = item.unshown === true;
+  byId("unshown").hidden = !item.unshown;
+  byId("unshown").textContent = `The browser can’t show “${item.file.name}”.`;
   clear(byId("heat"));
   say(item.error);
   results(item);
@@ -122,7 +125,7 @@ function strip() {
   if (!several) return;
   byId("strip").replaceChildren(...state.items.map((item) => element("li", {},
     element("button", { type: "button", "aria-current": String(item === state.current), "aria-label": `${item.file.name}${item.captions ? `: ${item.captions[0].text}` : ""}`, onclick: () => { stopCamera(); state.rank = 0; show(item); } },
-      element("img", { src: item.url, alt: "", class: item.error ? "failed" : null })))));
+      item.unshown ? element("span", {}, item.file.name) : element("img", { src: item.url, alt: "", class: item.error ? "failed" : null })))));
 }
 
 function say(error) {
@@ -142,6 +145,7 @@ async function startCamera() {
   byId("invite").hidden = true;
   byId("figure").hidden = false;
   byId("picture").hidden = true;
+  byId("unshown").hidden = true;
   byId("video").hidden = false;
   byId("drop").classList.add("filled");
   byId("drop").classList.remove("busy");
@@ -183,6 +187,13 @@ async function copy() {
   catch { byId("copied").textContent = "The browser did not allow copying: mark the sentence instead."; }
 }
 
+// Servers read formats that browsers don't show, and not everything that is called a picture is one.
+byId("picture").addEventListener("error", () => {
+  const item = state.items.find((one) => one.url === byId("picture").src);
+  if (!item) return;
+  item.unshown = true;
+  if (state.current === item) show(item); else strip();
+});
 byId("choose").addEventListener("click", () => byId("file").click());
 byId("file").addEventListener("change", (event) => { take(event.target.files); });
 byId("camera").addEventListener("click", () => (camera.on ? stopCamera() : startCamera()));
@@ -194,7 +205,8 @@ document.addEventListener("drop", (event) => { event.preventDefault(); byId("dro
 byId("options").addEventListener("input", showOptions);
 byId("options").addEventListener("change", () => { if (state.current) describe(state.current); });
 byId("options").addEventListener("submit", (event) => event.preventDefault());
-byId("reset").addEventListener("click", () => { byId("options").reset(); showOptions(); if (state.current) describe(state.current); });
+// No control of the form may be called `reset`: it would stand before the method.
+byId("usual").addEventListener("click", () => { byId("options").reset(); showOptions(); if (state.current) describe(state.current); });
 byId("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
   key.set(byId("key").value);

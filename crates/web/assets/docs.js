@@ -6,6 +6,9 @@ for (const place of document.querySelectorAll(".origin")) place.textContent = lo
 
 const code = (text) => element("code", {}, text);
 
+// Text with `code` in it.
+const marked = (text) => text.split(/(`[^`]+`)/).map((part) => (part.startsWith("`") ? code(part.slice(1, -1)) : part));
+
 function limits(schema) {
   const from = schema.minimum ?? (schema.exclusiveMinimum !== undefined ? `above ${schema.exclusiveMinimum}` : null);
   const to = schema.maximum > 1e15 ? null : schema.maximum;
@@ -23,13 +26,13 @@ function table(heads, rows) {
 function operation(path, method, about) {
   const parts = [
     element("h2", {}, element("span", { class: `method ${method}` }, method.toUpperCase()), code(path), element("span", { class: "soft" }, about.summary)),
-    about.description ? element("p", {}, ...about.description.split(/(`[^`]+`)/).map((t) => (t.startsWith("`") ? code(t.slice(1, -1)) : t))) : null,
+    about.description ? element("p", {}, ...marked(about.description)) : null,
   ];
   const query = (about.parameters ?? []).filter((p) => p.in === "query");
-  if (query.length) parts.push(element("h3", {}, "Options"), table(["Name", "Value", "What it does"], query.map((p) => [code(p.name), limits(p.schema), p.description])));
+  if (query.length) parts.push(element("h3", {}, "Options"), table(["Name", "Value", "What it does"], query.map((p) => [code(p.name), limits(p.schema), element("span", {}, ...marked(p.description))])));
   const bodies = Object.keys(about.requestBody?.content ?? {});
   if (bodies.length) parts.push(element("h3", {}, "Body"), element("p", {}, ...bodies.flatMap((b, n) => [n ? " or " : "", code(b)])));
-  parts.push(element("h3", {}, "Answers"), table(["Status", "Meaning"], Object.entries(about.responses).map(([status, r]) => [code(status), r.description])));
+  parts.push(element("h3", {}, "Answers"), table(["Status", "Meaning"], Object.entries(about.responses).map(([status, r]) => [code(status), element("span", {}, ...marked(r.description))])));
   return element("section", { class: "card" }, ...parts);
 }
 

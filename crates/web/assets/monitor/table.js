@@ -56,7 +56,9 @@ export class Table {
     const scores = [...new Set(runs.flatMap((run) => Object.keys(run.scores)))].sort();
     const which = document.querySelector('input[name="parameters"]:checked').value;
     const names = [...new Set(runs.flatMap((run) => Object.keys(run.params)))].sort();
-    const different = (name) => new Set(runs.map((run) => JSON.stringify(run.params[name]))).size > 1;
+    // A file that can't be read has no parameters, and would make all of them differ.
+    const told = runs.filter((run) => Object.keys(run.params).length);
+    const different = (name) => new Set(told.map((run) => JSON.stringify(run.params[name]))).size > 1;
     const shown = which === "none" ? [] : names.filter((name) => which === "all" || different(name));
     const at = COLUMNS.findIndex((column) => column.key === "smooth");
     const columns = COLUMNS.toSpliced(at, 0, ...scores.map((key) => ({ key, title: `${key.toUpperCase()}, best`, right: true, score: true })));

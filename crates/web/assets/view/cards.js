@@ -39,14 +39,15 @@ function facts({ first, second }) {
 function picture(item, large) {
   const none = () => element("div", { class: large ? "large-none" : "none" }, item.path.split("/").pop() || "no picture", element("br"), "The picture was not found");
   if (!item.src) return none();
-  const image = element("img", { src: item.src, alt: large ? item.caption : "", loading: "lazy", decoding: "async" });
+  const image = element("img", { src: item.src, alt: large ? item.caption : `Enlarge: ${item.caption}`, loading: "lazy", decoding: "async" });
   image.addEventListener("error", () => image.replaceWith(none()));
   return image;
 }
 
 export function card(pair, words, open) {
   const { first } = pair;
-  const button = element("button", { type: "button", class: "picture", "aria-label": `Enlarge: ${first.caption}`, onclick: open }, picture(first, false));
+  // Its name is the alternative text of the picture, or says that there is none.
+  const button = element("button", { type: "button", class: "picture", onclick: open }, picture(first, false));
   const references = first.references.length
     ? element("details", {}, element("summary", {}, `${first.references.length} references`), referenceList(first, words)) : null;
   return element("li", { class: "card" }, button, element("div", { class: "words" }, ...captions(pair, words)), facts(pair), references);
@@ -66,8 +67,8 @@ export function enlarged(pair, words, step, close) {
         element("h2", { id: "large-title", class: "soft" }, first.path),
         element("div", { class: "words" }, ...captions(pair, words)), facts(pair), ...references)),
     element("div", { class: "steps" },
-      element("span", {},
-        element("button", { type: "button", onclick: () => step(-1) }, "← Previous"), " ",
+      element("span", { class: "buttons" },
+        element("button", { type: "button", onclick: () => step(-1) }, "← Previous"),
         element("button", { type: "button", onclick: () => step(1) }, "Next →")),
       element("button", { type: "button", onclick: close }, "Close")),
   ];
