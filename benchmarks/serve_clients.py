@@ -1,16 +1,18 @@
 """The service as other people's programs see it: OpenAI's client, and schemathesis.
 
-    python clients.py URL PICTURE
+    python serve_clients.py URL PICTURE
 
 Checks that the official `openai` package works unchanged (caption, several choices, streaming, log
 probabilities, models, errors), then lets schemathesis make requests from /openapi.json: no answer may
-be 5xx, and every answer must be as described. Needs `pip install openai schemathesis`; says which is
+be 5xx, and every answer must be as described (all of its checks but one: whatever fits the description
+should be accepted, and bytes that are no picture fit it). Needs `pip install openai schemathesis`; says which is
 missing and leaves that part out. Exit code 1 if anything failed.
 """
 import base64
 import importlib.util
 import subprocess
 import sys
+import tempfile
 
 
 def openai_client(url, picture):
@@ -52,10 +54,11 @@ def openai_client(url, picture):
 
 
 def schemathesis(url):
-    checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
     command = [sys.executable, "-m", "schemathesis.cli", "run", url + "/openapi.json", "--url", url,
-               "--checks", checks, "--max-examples", "60", "--seed", "1", "--phases", "examples,coverage,fuzzing"]
-    return subprocess.run(command).returncode == 0
+               "--checks", "all", "--exclude-checks", "positive_data_acceptance", "--max-examples", "60", "--seed", "1", "--phases", "examples,coverage,fuzzing"]
+    # It leaves notes where it runs.
+    with tempfile.TemporaryDirectory() as folder:
+        return subprocess.run(command, cwd=folder).returncode == 0
 
 
 def main():
