@@ -55,7 +55,8 @@ def openai_client(url, picture):
 
 def schemathesis(url):
     command = [sys.executable, "-m", "schemathesis.cli", "run", url + "/openapi.json", "--url", url,
-               "--checks", "all", "--exclude-checks", "positive_data_acceptance", "--max-examples", "60", "--seed", "1", "--phases", "examples,coverage,fuzzing"]
+               "--checks", "all", "--exclude-checks", "positive_data_acceptance",
+               "--max-examples", "60", "--seed", "1", "--phases", "examples,coverage,fuzzing"]
     # It leaves notes where it runs.
     with tempfile.TemporaryDirectory() as folder:
         return subprocess.run(command, cwd=folder).returncode == 0

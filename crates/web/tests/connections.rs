@@ -212,7 +212,7 @@ fn what_is_no_request_is_told_so_and_cut_off() {
 /// The longest that a stop may wait for a client is the grace period.
 #[test]
 fn a_stop_cuts_off_who_does_not_finish() {
-    let never = Router::new().route("/", get(|| std::future::pending::<&str>()));
+    let never = Router::new().route("/", get(std::future::pending::<&str>));
     let timing = Timing {
         grace: Duration::from_millis(300),
         ..Timing::default()
