@@ -9,11 +9,14 @@ use libfuzzer_sys::fuzz_target;
 
 const NAMES: [&str; 4] = ["f.json", "f.csv", "f.jsonl", "f.token.txt"];
 
-fuzz_target!(|input: &[u8]| {
-    let Some((&form, bytes)) = input.split_first() else {
-        return;
-    };
-    let path = Path::new(NAMES[usize::from(form) % NAMES.len()]);
+fuzz_target!(|bytes: &[u8]| {
+    // Each form, so that any dataset file is a seed as it is.
+    NAMES
+        .into_iter()
+        .for_each(|name| read(bytes, Path::new(name)));
+});
+
+fn read(bytes: &[u8], path: &Path) {
     match Dataset::parse(bytes.to_vec(), path, SplitRule::default()) {
         Err(error) => {
             assert!(!error.is_io());
@@ -31,4 +34,4 @@ fuzz_target!(|input: &[u8]| {
             Packed::new(&sentences);
         }
     }
-});
+}

@@ -19,6 +19,7 @@ mod meteor;
 mod model;
 mod pictures;
 mod place;
+mod references;
 mod score_report;
 mod scores;
 mod training;

@@ -4,13 +4,15 @@
 
 use std::path::Path;
 
-use data::{Dataset, Split};
+use data::Split;
 use metrics::Corpus;
 use metrics::diversity::{Diversity, diversity};
 use metrics::document_frequency::DocumentFrequencies;
-use metrics::input::{Captions, Pairs, Tokenization, read_references};
+use metrics::input::{Captions, Pairs, Tokenization};
 use metrics::self_cider::self_cider;
 use serde::Serialize;
+
+use crate::references::References;
 
 /// Variety of one candidate file.
 #[derive(Serialize)]
@@ -24,21 +26,10 @@ pub(crate) struct Variety {
     pub(crate) several: usize,
 }
 
-/// Training captions from a dataset folder (its training split) or a caption file, as tokens.
+/// Training captions from a dataset (its training split) or a caption file, as tokens.
 pub(crate) fn training(path: &Path, tokenization: Tokenization) -> anyhow::Result<Vec<String>> {
-    let captions: Vec<String> = match path.is_dir() {
-        true => Dataset::open(path)?
-            .captions(Split::Train)
-            .map(|(_, caption)| match tokenization {
-                Tokenization::Ptb => caption.raw.clone(),
-                Tokenization::Whitespace => caption.tokens.join(" "),
-            })
-            .collect(),
-        false => {
-            let captions = read_references(path)?;
-            captions.iter().flat_map(|image| image.1.to_vec()).collect()
-        }
-    };
+    let captions = References::read(path)?.all(&[Split::Train], tokenization);
+    let captions: Vec<String> = captions.iter().flat_map(|image| image.1.to_vec()).collect();
     Ok(tokenization.tokens(&captions))
 }
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use program::{Ran, run_in};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Options of a model that trains in about a second.
 const SMALL: &str = "--hidden-size 24 --image-encoding-size 24 --word-encoding-size 24 --solver adam \
@@ -182,6 +182,63 @@ fn score_compares_and_lists_what_is_missing() {
 }
 
 /// The second system's file may have another order; other pictures are refused with their number.
+/// References from a dataset: only the split that was captioned, by whichever name the captions use.
+#[test]
+fn score_takes_a_dataset_as_references() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    let image = |id: usize, split: &str, raw: &str| {
+        let tokens = raw.to_lowercase().replace('.', "");
+        let tokens: Vec<&str> = tokens.split(' ').collect();
+        json!({"imgid": id, "filename": format!("{id}.jpg"), "split": split,
+               "sentences": [{"raw": raw, "tokens": tokens, "sentid": id}]})
+    };
+    let images = [
+        image(0, "train", "A cat sits on a mat."),
+        image(1, "test", "A dog runs on the grass."),
+        image(2, "test", "Two men sit on a bench."),
+    ];
+    fs::create_dir(dir.join("set")).unwrap();
+    let dataset = json!({"dataset": "set", "images": images}).to_string();
+    fs::write(dir.join("set/dataset.json"), dataset).unwrap();
+    let line = |file: &str, caption: &str| {
+        let ranked = [json!({"caption": caption}), json!({"caption": "a"})];
+        json!({"file": file, "caption": caption, "captions": ranked}).to_string()
+    };
+    let ours = [
+        line("1.jpg", "a dog runs on the grass"),
+        line("2.jpg", "two men sit on a bench"),
+    ];
+    fs::write(dir.join("ours.jsonl"), ours.join("\n")).unwrap();
+    for references in ["set", "set/dataset.json"] {
+        let line = format!("score ours.jsonl {references} --metrics bleu,rouge --json");
+        let found: Value = serde_json::from_str(&run_in(dir, &line).ok()).unwrap();
+        assert_eq!(found["scores"]["ROUGE-L"], 1.0, "{references}: {found}");
+        assert_eq!(found["images"], 2, "{references}: {found}");
+    }
+    fs::write(dir.join("one.jsonl"), &ours[0]).unwrap();
+    let ran = run_in(dir, "score one.jsonl set --metrics bleu");
+    assert_eq!(ran.code, 1, "{}", ran.all());
+    assert_eq!(
+        ran.err.matches(": no candidate").count(),
+        1,
+        "{}",
+        ran.all()
+    );
+    // A damaged dataset is told by its own reader.
+    fs::write(
+        dir.join("set/dataset.json"),
+        "{\"images\": [{\"imgid\": 1}]}",
+    )
+    .unwrap();
+    let ran = run_in(dir, "score ours.jsonl set/dataset.json --metrics bleu");
+    assert!(
+        ran.err.contains("missing field `filename`"),
+        "{}",
+        ran.all()
+    );
+}
+
 #[test]
 fn score_compares_pictures_by_name() {
     let temporary = tempfile::tempdir().unwrap();

@@ -264,4 +264,26 @@ mod tests {
         );
         assert_eq!(corpus.text(corpus.candidate(0)), "a dog");
     }
+
+    #[test]
+    fn appended_sentences_keep_their_empty_words() {
+        let (mut words, mut all) = <(Words, Sentences)>::default();
+        for line in ["a b", "c"] {
+            all.push(&mut words, line);
+        }
+        let (mut others, mut more) = <(Words, Sentences)>::default();
+        for line in ["x", "b  c"] {
+            more.push(&mut others, line);
+        }
+        let numbers: Vec<u32> = others.iter().map(|word| words.intern(word)).collect();
+        all.append(&more, &numbers);
+        let spaced = |sentence: usize| -> Vec<&str> {
+            let ids = all.spaced(sentence).iter();
+            ids.map(|&id| words.word(id)).collect()
+        };
+        assert_eq!(spaced(1), ["c"]);
+        assert_eq!(spaced(2), ["x"]);
+        assert_eq!(spaced(3), ["b", "", "c"]);
+        assert_eq!(all.get(3).len(), 2);
+    }
 }

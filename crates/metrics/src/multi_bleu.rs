@@ -252,6 +252,11 @@ mod tests {
             line("a\na\n", &["a b c\n"], false),
             "BLEU = 50.0/0.0/0.0/0.0 (BP=1.000, ratio=0.000, hyp_len=2, ref_len=10002)"
         );
+        // Geometric means: 3/5, √(3/5 · 2/4), ∛(3/5 · 2/4 · 1/3).
+        assert_eq!(
+            line("a b c x y\n", &["a b c d e\n"], false),
+            "BLEU = 60.0/54.8/46.4/0.0 (BP=1.000, ratio=1.000, hyp_len=5, ref_len=5)"
+        );
         // Nothing to score.
         for (candidates, references) in [("", "a\n"), ("\n", "\n")] {
             let nothing = multi_bleu(candidates.as_bytes(), &[references], false);
@@ -304,7 +309,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
         let write = |name: &str| std::fs::write(path(name), name).expect("written");
-        ["r0", "r1", "r3", "r", "s.ref0", "one"]
+        ["r0", "r1", "r3", "r", "s.ref0", "one", "one.ref0"]
             .into_iter()
             .for_each(write);
         let read = |name: &str| read_references(&path(name)).expect("references");

@@ -243,3 +243,38 @@ impl Scores {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_give_back_the_counts_that_made_them() {
+        let mut next = 0;
+        let mut n = || {
+            next += 1;
+            next
+        };
+        let bleu = BleuCounts {
+            matches: [n(), n(), n(), n()],
+            ngrams: [n(), n(), n(), n()],
+            candidate_length: n(),
+            reference_length: n(),
+        };
+        assert_eq!(row(&numbers(&bleu)), bleu);
+        let meteor = MeteorCounts {
+            candidate_length: n(),
+            reference_length: n(),
+            candidate_function_words: n(),
+            reference_function_words: n(),
+            chunks: n(),
+            matches: [(); 4].map(|()| MatchedWords {
+                candidate_content: n(),
+                reference_content: n(),
+                candidate_function: n(),
+                reference_function: n(),
+            }),
+        };
+        assert_eq!(meteor_row(&meteor_numbers(&meteor)), meteor);
+    }
+}

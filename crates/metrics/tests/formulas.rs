@@ -214,6 +214,22 @@ fn an_image_without_references_scores_nothing() {
 }
 
 #[test]
+fn frequencies_are_of_references_only() {
+    let mut corpus = Corpus::new();
+    assert!(DocumentFrequencies::count(&corpus).is_empty());
+    corpus.push("1", "cat", &["a dog", "a a"]);
+    corpus.push("2", "cat", &["dog"]);
+    let counted = DocumentFrequencies::count(&corpus);
+    // a, dog, "a dog", "a a".
+    assert_eq!(
+        (counted.images(), counted.len(), counted.is_empty()),
+        (2, 4, false)
+    );
+    let of = |ngram| counted.get(ngram);
+    assert_eq!([of("a"), of("dog"), of("a a"), of("cat")], [1, 2, 1, 0]);
+}
+
+#[test]
 fn frequency_files_that_are_refused() {
     let read = |text: &str| DocumentFrequencies::read(text.as_bytes()).expect_err("refused");
     let head = r#""format":"neuraltalk document frequencies","version":1"#;

@@ -68,6 +68,12 @@ fn json_lines() {
         list(&parse_json_lines(b"{\"id\": -3, \"captions\": []}").expect("a line")),
         [("-3", vec![])]
     );
+    // As `caption --json` writes them: the n-best list holds the caption again.
+    let ranked = r#"{"file": "a.jpg", "caption": "best", "log_prob": -1, "captions": [{"caption": "best", "log_prob": -1}, {"caption": "next"}]}"#;
+    assert_eq!(
+        list(&parse_json_lines(ranked.as_bytes()).expect("a line")),
+        [("a.jpg", vec!["best", "next"])]
+    );
     let error = |text: &str| {
         parse_json_lines(text.as_bytes())
             .expect_err("refused")
@@ -79,7 +85,11 @@ fn json_lines() {
     );
     assert_eq!(
         error("{\"caption\": \"a\"}"),
-        "record 1: expected `image_id`, `image` or `id`, found neither"
+        "record 1: expected `image_id`, `image`, `id` or `file`, found neither"
+    );
+    assert!(
+        error("{\"id\": 1, \"captions\": [3]}")
+            .contains("expected a caption: text, or an object with text as `caption`")
     );
     assert!(
         error("{\"id\": 1, \"caption\": \"a\"}\n{\"id\": 1.5}").starts_with(
@@ -452,4 +462,13 @@ fn only_images_that_are_not_scored_are_left_out() {
     ];
     assert!(out.iter().all(Problem::leaves_out));
     assert!(!scored.iter().any(Problem::leaves_out));
+}
+
+#[test]
+fn tokenized_captions_are_left_alone() {
+    assert_eq!(Tokenization::of(true), Tokenization::Whitespace);
+    assert_eq!(Tokenization::of(false), Tokenization::Ptb);
+    let captions = ["A dog, isn't it".to_owned(), String::new()];
+    assert_eq!(Tokenization::Whitespace.tokens(&captions), captions);
+    assert_eq!(Tokenization::Ptb.tokens(&captions), ["a dog is n't it", ""]);
 }

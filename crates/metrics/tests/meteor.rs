@@ -225,6 +225,14 @@ fn missing_files_are_named() {
         said(&nowhere)
     );
 
+    // There, but not to be read: a file where a folder should be.
+    let unreadable = unpacked();
+    let prefixes = unreadable.path().join("nonbreaking");
+    fs::remove_dir_all(&prefixes).expect("folder");
+    fs::write(&prefixes, "").expect("file");
+    let error = Meteor::open(Some(unreadable.path())).err();
+    assert!(matches!(error, Some(MeteorError::Read { .. })), "{error:?}");
+
     for (name, _) in &TEXTS[1..] {
         let folder = unpacked();
         fs::remove_file(folder.path().join(name)).expect("file");

@@ -5,10 +5,12 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use data::Split;
 use metrics::document_frequency::{DocumentFrequencies, SMALL_CORPUS};
-use metrics::input::{Tokenization, pair, read_references};
+use metrics::input::{Tokenization, pair};
 
 use crate::exit::{Exit, Failure, cannot};
+use crate::references::References;
 
 /// Count the n-grams of references, for CIDEr of other captions
 #[derive(clap::Args)]
@@ -20,7 +22,7 @@ Example:
   neuraltalk document-frequencies captions_train2014.json coco.json
   neuraltalk score ten.json captions_val2014.json --document-frequencies coco.json")]
 pub(crate) struct Args {
-    /// Reference captions: COCO annotations, result_struct.json, JSON Lines or plain lines
+    /// Reference captions: COCO annotations, result_struct.json, JSON Lines, plain lines, or a dataset
     #[arg(value_name = "REFERENCES")]
     references: PathBuf,
 
@@ -35,10 +37,11 @@ pub(crate) struct Args {
 
 /// Counts and writes.
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    let references = read_references(&args.references)?;
+    let tokenization = Tokenization::of(args.tokenized);
+    let references = References::read(&args.references)?.all(&Split::ALL, tokenization);
     // Candidates aren't counted; each picture's first reference stands in for one.
     let pairs = pair(&references, &references, false)?;
-    let corpus = pairs.corpus(Tokenization::of(args.tokenized));
+    let corpus = pairs.corpus(tokenization);
     if corpus.is_empty() {
         let path = args.references.display();
         return Err(Failure::data(format!("`{path}` holds no captions")).into());

@@ -6,15 +6,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use metrics::document_frequency::DocumentFrequencies;
-use metrics::input::{
-    Captions, InputError, Problem, Tokenization, pair, read_candidates, read_references,
-};
+use metrics::input::{Captions, InputError, Problem, Tokenization, pair, read_candidates};
 use metrics::meteor::Loading;
 use metrics::significance::Bootstrap;
 use metrics::{Metric, Options, Tokenizer};
 
 use crate::exit::{Exit, Failure, cannot};
 use crate::meteor;
+use crate::references::References;
 use crate::score_report::{Report, System};
 use crate::variety::{self, Variety};
 
@@ -22,7 +21,8 @@ use crate::variety::{self, Variety};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Files are recognised by their contents: result_struct.json, COCO results and annotations, JSON
-Lines, or plain lines (`reference` also finds reference0, reference1, ...).
+Lines, or plain lines (`reference` also finds reference0, reference1, ...). References may also be a
+dataset (dataset.json, its folder, Flickr's tokens, CSV): of it, the splits that are in CANDIDATES.
 METEOR's data is looked for in NEURALTALK_METEOR_DATA and in an installed pycocoevalcap.
 Exit code 1 if pictures could not be scored; they are listed.
 
@@ -68,7 +68,7 @@ pub(crate) struct Args {
     #[arg(long)]
     diversity: bool,
 
-    /// Training captions, a file or a dataset's folder: print how many captions are new too
+    /// Training captions, a file or a dataset: print how many captions are new too
     #[arg(long, value_name = "PATH")]
     training: Option<PathBuf>,
 
@@ -108,9 +108,10 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     }
     let (read, references) = rayon::join(
         || read_candidates(&args.candidates),
-        || args.references.as_deref().map(read_references).transpose(),
+        || args.references.as_deref().map(References::read).transpose(),
     );
     let ((candidates, own), references) = (read?, references?);
+    let references = references.map(|read| read.of(&candidates, tokenization));
     let references = references.or(own).ok_or_else(|| {
         let path = args.candidates.display();
         Failure::usage(format!("`{path}` holds no references")).hint("name their file after it")

@@ -98,7 +98,7 @@ impl InputError {
             Self::Parse { source: ParseError::NotUtf8 { .. }, .. } => Some("convert the file to UTF-8".into()),
             Self::Parse { .. } => Some(
                 "known kinds: result_struct.json, COCO results and annotations, JSON Lines with `image_id` and `caption`, \
-                 one caption a line"
+                 one caption a line; as references also a dataset"
                     .into(),
             ),
             Self::Problems { .. } => Some("leave out `--strict` to score the images that have both".into()),

@@ -1,7 +1,7 @@
 //! JSON Lines: one object a line.
 //!
-//! Here: `{"image_id": …, "caption": "…"}`; also `image` or `id` for the id, and lists as `captions` or
-//! `references`. Not here: other keys, which are ignored.
+//! Here: `{"image_id": …, "caption": "…"}`; also `image`, `id` or `file` for the id, and lists as `captions` or
+//! `references`; what `neuraltalk caption --json` writes. Not here: other keys, which are ignored.
 
 use serde::Deserialize;
 
@@ -10,11 +10,24 @@ use super::{Captions, ParseError};
 
 #[derive(Deserialize)]
 struct Record {
-    #[serde(alias = "image", alias = "id")]
+    #[serde(alias = "image", alias = "id", alias = "file")]
     image_id: Option<Id>,
     caption: Option<String>,
     #[serde(alias = "references")]
-    captions: Option<Vec<String>>,
+    captions: Option<Vec<Text>>,
+}
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a caption: text, or an object with text as `caption`"
+)]
+enum Text {
+    Plain(String),
+    /// One of an n-best list, best first; the record's own `caption` is the first of them again.
+    Ranked {
+        caption: String,
+    },
 }
 
 /// Captions of a JSON Lines file; an image may have many lines.
@@ -37,16 +50,17 @@ pub fn parse_json_lines(bytes: &[u8]) -> Result<Captions, ParseError> {
         };
         let id = record
             .image_id
-            .ok_or_else(|| incomplete("`image_id`, `image` or `id`"))?;
+            .ok_or_else(|| incomplete("`image_id`, `image`, `id` or `file`"))?;
         if record.caption.is_none() && record.captions.is_none() {
             return Err(incomplete("`caption`, `captions` or `references`"));
         }
         captions.image(id.0.clone());
-        for caption in record
-            .caption
-            .into_iter()
-            .chain(record.captions.unwrap_or_default())
-        {
+        let list = record.captions.unwrap_or_default();
+        let ranked = matches!(list.first(), Some(Text::Ranked { .. }));
+        for caption in record.caption.into_iter().filter(|_| !ranked) {
+            captions.push(id.0.clone(), caption);
+        }
+        for Text::Plain(caption) | Text::Ranked { caption } in list {
             captions.push(id.0.clone(), caption);
         }
     }

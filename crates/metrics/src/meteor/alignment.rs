@@ -79,8 +79,6 @@ struct Path<P> {
     covered: usize,
     chunks: usize,
     distance: usize,
-    /// First reference word behind the last match or gap.
-    next: usize,
     /// First candidate word behind the last match, or [`NO_END`].
     end: usize,
     candidate: P,
@@ -101,7 +99,6 @@ impl<P: Positions> Path<P> {
         if self.end != NO_END && m.candidate.start != self.end {
             self.chunks += 1;
         }
-        self.next = m.reference.end();
         self.end = m.candidate.end();
     }
 
@@ -138,7 +135,6 @@ fn search<P: Positions>(
         covered: 0,
         chunks: 0,
         distance: 0,
-        next: 0,
         end: NO_END,
         candidate: P::empty(candidate_words),
         reference: P::empty(reference_words),
@@ -157,10 +153,7 @@ fn search<P: Positions>(
         let mut next_paths = Vec::with_capacity(paths.len() + at(word).len());
         for mut path in paths {
             if path.reference.contains_any(word..word + 1) {
-                if let Some(m) = fixed[word]
-                    .map(|m| &matches[m])
-                    .filter(|_| path.next <= word)
-                {
+                if let Some(m) = fixed[word].map(|m| &matches[m]) {
                     path.take(m);
                     path.distance += distance(m);
                 }
@@ -181,7 +174,6 @@ fn search<P: Positions>(
                 next_paths.push(with);
             }
             close_chunk(&mut path);
-            path.next += 1;
             next_paths.push(path);
         }
         paths = next_paths;
@@ -275,31 +267,49 @@ mod tests {
         m((reference, 1), (candidate, 1), EXACT)
     }
 
-    /// Words covered and chunks of every possible choice; the best by the paper's order.
-    fn exhaustive(matches: &[Match], fixed: &[usize]) -> (usize, usize) {
-        let mut best = (0, usize::MAX);
-        for choice in 0_u32..1 << matches.len() {
-            let is_chosen = |i: usize| choice >> i & 1 == 1;
-            let chosen: Vec<_> = (0..matches.len())
-                .filter(|&i| is_chosen(i))
-                .map(|i| matches[i])
-                .collect();
-            let overlap = |a: Span, b: Span| a.start < b.end() && b.start < a.end();
-            let clash = chosen.iter().enumerate().any(|(i, a)| {
-                chosen[..i]
-                    .iter()
-                    .any(|b| overlap(a.reference, b.reference) || overlap(a.candidate, b.candidate))
-            });
-            if clash || !fixed.iter().all(|&i| is_chosen(i)) {
+    /// The best rank of all choices that hold the fixed matches and use each word at most once.
+    fn exhaustive(words: usize, matches: &[Match], fixed: &[Match]) -> Rank {
+        let choices = (0_u32..1 << matches.len()).map(|choice| -> Vec<Match> {
+            let chosen = (0..matches.len()).filter(|i| choice >> i & 1 == 1);
+            chosen.map(|i| matches[i]).collect()
+        });
+        let possible = choices.filter(|chosen| {
+            let clash = |(i, a): (usize, &Match)| chosen[..i].iter().any(|b| clashes(a, b));
+            !chosen.iter().enumerate().any(clash) && fixed.iter().all(|m| chosen.contains(m))
+        });
+        let ranks = possible.map(|chosen| rank(words, matches, fixed, &chosen));
+        ranks.min().expect("the fixed matches alone")
+    }
+
+    type Rank = (std::cmp::Reverse<usize>, usize, usize);
+
+    /// A choice's rank, counted from nothing.
+    fn rank(words: usize, matches: &[Match], fixed: &[Match], chosen: &[Match]) -> Rank {
+        let mut used = fixed.to_vec();
+        let mut apart = 0;
+        for word in 0..words {
+            if let Some(m) = fixed.iter().find(|m| m.reference.start == word) {
+                apart += distance(m);
                 continue;
             }
-            let covered = covered(&chosen);
-            let chunks = chunks(&chosen);
-            if best.0 < covered || (best.0 == covered && chunks < best.1) {
-                best = (covered, chunks);
+            // Matches that could be taken and are not, up to the one that is.
+            for m in matches.iter().filter(|m| m.reference.start == word) {
+                if used.iter().any(|other| clashes(m, other)) {
+                    continue;
+                }
+                if chosen.contains(m) {
+                    used.push(*m);
+                    break;
+                }
+                apart += distance(m);
             }
         }
-        best
+        (std::cmp::Reverse(covered(chosen)), chunks(chosen), apart)
+    }
+
+    fn clashes(a: &Match, b: &Match) -> bool {
+        let overlap = |a: Span, b: Span| a.start < b.end() && b.start < a.end();
+        overlap(a.reference, b.reference) || overlap(a.candidate, b.candidate)
     }
 
     fn covered(chosen: &[Match]) -> usize {
@@ -320,6 +330,13 @@ mod tests {
         });
         prop::collection::vec(any, 0..most).prop_map(|mut matches| {
             matches.sort_by_key(|m| m.reference.start);
+            let mut seen = Vec::new();
+            matches.retain(|m| {
+                !seen.contains(m) && {
+                    seen.push(*m);
+                    true
+                }
+            });
             matches
         })
     }
@@ -329,9 +346,9 @@ mod tests {
         #[test]
         fn a_wide_enough_beam_is_exhaustive_search(matches in some_matches(6, 6)) {
             let chosen = align(6, 6, &matches);
-            let fixed: Vec<_> =
-                without_rival(6, 6, &matches, &starts(6, &matches)).into_iter().flatten().collect();
-            prop_assert_eq!((covered(&chosen), chunks(&chosen)), exhaustive(&matches, &fixed));
+            let fixed = without_rival(6, 6, &matches, &starts(6, &matches));
+            let fixed: Vec<_> = fixed.into_iter().flatten().map(|m| matches[m]).collect();
+            prop_assert_eq!(rank(6, &matches, &fixed, &chosen), exhaustive(6, &matches, &fixed));
         }
 
         #[test]

@@ -168,3 +168,43 @@ fn each(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::vocabulary::Knowledge;
+    use super::*;
+
+    fn modules(candidate: &[&str], reference: &[&str]) -> Vec<usize> {
+        let knowledge = Knowledge::new();
+        let words = |words: &[&str]| -> Vec<Word> {
+            words.iter().map(|word| knowledge.word(word)).collect()
+        };
+        let (candidate, reference) = (words(candidate), words(reference));
+        let candidate: Vec<&Word> = candidate.iter().collect();
+        let reference: Vec<&Word> = reference.iter().collect();
+        let none = Pairs {
+            to_candidate: &[],
+            from_candidate: &[],
+        };
+        let phrases = &[];
+        let candidate = Sentence {
+            words: &candidate,
+            phrases,
+        };
+        let reference = Sentence {
+            words: &reference,
+            phrases,
+        };
+        let all = all(candidate, reference, none);
+        all.iter().map(|m| m.module).collect()
+    }
+
+    #[test]
+    fn only_equal_sentences_need_no_stems() {
+        assert_eq!(modules(&["run", "runs"], &["run", "runs"]), [EXACT, EXACT]);
+        // The beginning of the reference, and a sentence that differs in one word.
+        assert_eq!(modules(&["run"], &["run", "runs"]), [EXACT, STEM]);
+        assert_eq!(modules(&["run", "a"], &["run", "runs"]), [EXACT, STEM]);
+        assert_eq!(modules(&["run", "runs"], &["run"]), [EXACT, STEM]);
+    }
+}

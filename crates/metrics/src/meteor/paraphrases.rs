@@ -504,4 +504,14 @@ mod tests {
         let all = collect(Collector::all(), &Vec::new());
         assert!(all.covers(None, None) && all.covers(Some(1), None));
     }
+
+    #[test]
+    fn a_set_of_nodes_holds_these_and_no_others() {
+        // 5 and 4101 have the same bit; 70 has another word's.
+        let nodes: [Node; 4] = [70, 5, 12_289, 5];
+        let set = NodeSet::new(nodes.into_iter());
+        for node in 0..20_000 {
+            assert_eq!(set.contains(node), nodes.contains(&node), "{node}");
+        }
+    }
 }

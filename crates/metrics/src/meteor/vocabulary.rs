@@ -40,6 +40,11 @@ impl Word {
     }
 }
 
+/// A bit for the remainder of each set.
+fn bits(sets: &[u32]) -> u64 {
+    sets.iter().fold(0, |bits, set| bits | 1 << (set % 64))
+}
+
 /// What is known about words in general.
 pub(super) struct Knowledge {
     pub stemmer: Stemmer,
@@ -66,9 +71,7 @@ impl Knowledge {
             key: java_hash(word),
             stem: java_hash(&self.stemmer.stem(word)),
             is_function_word: self.function_words.contains(word),
-            synonym_bits: synonym_sets
-                .iter()
-                .fold(0, |bits, set| bits | 1 << (set % 64)),
+            synonym_bits: bits(&synonym_sets),
             synonym_sets: synonym_sets.into(),
             paraphrase_word: self.paraphrases.word(word),
         }
@@ -125,13 +128,23 @@ mod tests {
     #[test]
     fn synonyms_share_a_set() {
         let word = |sets: &[u32]| Word {
-            synonym_bits: sets.iter().fold(0, |bits, set| bits | 1 << (set % 64)),
+            synonym_bits: bits(sets),
             synonym_sets: sets.into(),
             ..Knowledge::new().word("x")
         };
         assert!(word(&[1, 70]).is_synonym(&word(&[5, 70])));
+        assert!(word(&[70]).is_synonym(&word(&[70])));
         // 6 and 70 have the same bit.
+        assert_eq!(bits(&[6, 70, 4097]), 1 << 6 | 1 << 1);
         assert!(!word(&[6]).is_synonym(&word(&[70])));
         assert!(!word(&[]).is_synonym(&word(&[])));
+    }
+
+    #[test]
+    fn words_are_looked_up_once() {
+        let knowledge = Knowledge::new();
+        let vocabulary = Vocabulary::new(vec!["dogs".into(), "a".into()], &knowledge);
+        assert_eq!(vocabulary.get("a"), Some(&knowledge.word("a")));
+        assert_eq!(vocabulary.get("dog"), None);
     }
 }

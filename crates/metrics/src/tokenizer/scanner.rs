@@ -224,3 +224,39 @@ fn automaton() -> DFA {
         .build_many(&patterns)
         .expect("the rules are valid patterns")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_words_stand_for_every_form_of_their_letters() {
+        // As the original's `%caseless` does: dotted and dotless i, long s, the Kelvin sign.
+        let forms = "[rR][iI\u{130}\u{131}][sS\u{17F}][kK\u{212A}]-x";
+        assert_eq!(expand("\"risk-\"x"), forms);
+    }
+
+    #[test]
+    fn shortcuts_are_taken_where_nothing_else_can_match() {
+        for (text, token) in [
+            ("plain dog", Some("plain")), // as long as a divided word
+            ("a,", None),
+            (", a", Some(",")),
+            (". a", Some(".")),
+            (". . .", None), // one token
+            ("Gotta go", None),
+            ("cannot", None),
+            ("cannot ", None),
+        ] {
+            assert_eq!(simple(text, 0), token, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn no_token_begins_behind_the_end() {
+        // The picture is no token, and the next character belongs to the next caption.
+        let mut position = 0;
+        assert_eq!(Scanner::new().next("😀b", 4, &mut position), None);
+        assert_eq!(position, 4);
+    }
+}
