@@ -196,7 +196,7 @@ impl<T: Element> Decoder<T> {
         for parameter in self.parameters.iter_mut() {
             if parameter.name.starts_with("output.") {
                 let numbers = parameter.value.data_mut();
-                numbers.iter_mut().for_each(|x| *x = *x * factor);
+                numbers.iter_mut().for_each(|x| *x *= factor);
             }
         }
     }
