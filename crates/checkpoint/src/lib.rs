@@ -9,6 +9,7 @@
 //! claims about itself; the readers in [`legacy`] state their own constants.
 
 mod any;
+mod average;
 mod checkpoint;
 mod encoder;
 mod encoder_part;

@@ -56,6 +56,46 @@ fn edited(file: &[u8], edit: impl FnOnce(&mut Value)) -> Vec<u8> {
 }
 
 #[test]
+fn a_mean_is_of_every_weight_and_only_of_siblings() {
+    let one = bundle();
+    let moved = |by: f32| {
+        let mut other = one.clone();
+        let numbers = other.weights.iter_mut().flat_map(|w| &mut w.data);
+        numbers.for_each(|x| *x += by);
+        other
+    };
+    let mut mean = one.clone();
+    mean.average(&[moved(1.0), moved(5.0)]).expect("siblings");
+    assert_eq!(mean.training, None);
+    assert_eq!(mean.encoder, one.encoder);
+    for (mean, one) in mean.weights.iter().zip(&one.weights) {
+        for (m, x) in mean.data.iter().zip(&one.data) {
+            assert!((m - (x + 2.0)).abs() < 1e-6, "{}: {m} of {x}", one.name);
+        }
+    }
+    let mut other_words = one.clone();
+    other_words.words.swap(1, 2);
+    let mut other_encoder = one.clone();
+    other_encoder
+        .encoder
+        .as_mut()
+        .expect("inside")
+        .about
+        .preprocessing
+        .mean = [0.0; 3];
+    for (other, what) in [(other_words, "vocabulary"), (other_encoder, "encoder")] {
+        let refused = one.clone().average(&[moved(0.0), other]).unwrap_err();
+        assert_eq!(refused, format!("number 3 has another {what}"));
+    }
+    let mut alone = one.clone();
+    let mut without = moved(2.0);
+    without.encoder = None;
+    alone
+        .average(&[without])
+        .expect("the first's encoder stays");
+}
+
+#[test]
 fn an_encoder_comes_back_and_computes_the_same() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("model.safetensors");

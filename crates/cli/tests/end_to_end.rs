@@ -62,6 +62,12 @@ fn from_data_to_captions() {
 
     // Out to NeuralTalk's form and back: the same captions.
     run_in(dir, "export run/best.safetensors model.p").ok();
+    run_in(
+        dir,
+        "export run/best.safetensors mean.safetensors --average run/last.safetensors",
+    )
+    .ok();
+    run_in(dir, "inspect mean.safetensors").ok();
     run_in(dir, "import model.p back.safetensors").ok();
     for checkpoint in ["model.p", "back.safetensors"] {
         let line = format!("predict {checkpoint} --root-path shapes/new --json");

@@ -33,6 +33,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     encoder: Option<PathBuf>,
 
+    /// Average the decoder's weights with those of this checkpoint of the same training; can be given several times
+    #[arg(long, value_name = "FILE")]
+    average: Vec<PathBuf>,
+
     /// Store matrices and filters as 16-bit floats: half the size
     #[arg(long)]
     f16: bool,
@@ -62,6 +66,23 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
         );
     }
     let mut checkpoint = checkpoint::load_any(&args.checkpoint)?;
+    let others: Result<Vec<_>, _> = args
+        .average
+        .iter()
+        .map(|f| checkpoint::load_any(f))
+        .collect();
+    let others = others?;
+    if !others.is_empty()
+        && let Err(message) = checkpoint.average(&others)
+    {
+        return Err(
+            Failure::data(format!("these checkpoints have no mean: {message}"))
+                .hint(
+                    "average checkpoints of one run, or of a run and the one that it started from",
+                )
+                .into(),
+        );
+    }
     match format {
         Format::Neuraltalk => checkpoint::legacy::export_neuraltalk(&checkpoint, &args.to)?,
         Format::Safetensors => {
