@@ -50,7 +50,7 @@ def packed_rows(model, features, words):
 
 def packed(model, features, words, live):
     x = packed_rows(model, features, words)
-    sizes = torch.tensor([BATCH, *live])
+    sizes = torch.tensor([BATCH, *live], device="cpu")
     hidden, _ = model.lstm(PackedSequence(x, sizes))
     return model.output(dropout(hidden.data[BATCH:], 0.5))
 
@@ -151,4 +151,5 @@ def main():
             print(f"  {idiom:28}{value:8.1f} ms   {value / floor:5.2f} x floor   {value / mine:5.2f} x ours")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -115,6 +115,12 @@ fn opinion(cause: &(dyn Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<data::DataError>() {
         return Some(io_or_data(error.is_io()));
     }
+    if let Some(error) = cause.downcast_ref::<tensor::GpuError>() {
+        return Some(match error {
+            tensor::GpuError::OutOfMemory { .. } | tensor::GpuError::Call { .. } => Exit::Io,
+            _ => Exit::Usage,
+        });
+    }
     if cause.is::<data::VocabularyError>() || cause.is::<models::ParameterError>() {
         return Some(Exit::BadData);
     }
@@ -182,6 +188,9 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         if let Some(error) = cause.downcast_ref::<data::DataError>() {
             return error.hint();
         }
+        if let Some(error) = cause.downcast_ref::<tensor::GpuError>() {
+            return Some(error.hint());
+        }
         if let Some(error) = cause.downcast_ref::<data::VocabularyError>() {
             return error.hint();
         }
@@ -247,6 +256,24 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
 mod tests {
     use super::*;
     use anyhow::Context;
+
+    #[test]
+    fn what_a_gpu_lacks_is_the_command_line_and_what_it_refuses_is_the_system() {
+        let full = tensor::GpuError::OutOfMemory {
+            wanted: 3 << 20,
+            held: 10 << 20,
+            total: 11 << 20,
+        };
+        let full = anyhow::Error::new(full);
+        assert_eq!(classify(&full), Exit::Io);
+        assert_eq!(
+            describe(&full),
+            "error: the GPU is out of memory: 3 MiB more were asked for, 10 of 11 MiB are in use here\n\
+             hint: use a smaller `--batch-size`, or end what else runs on the GPU (`nvidia-smi` shows it)\n"
+        );
+        let none = train::TrainError::Gpu(tensor::GpuError::NoDriver);
+        assert_eq!(classify(&anyhow::Error::new(none)), Exit::Usage);
+    }
 
     #[test]
     fn a_cause_is_printed_once_and_the_hint_last() {

@@ -67,10 +67,7 @@ fn main() -> ExitCode {
     let matches = command_line().get_matches_from(typed);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let mut out = io::BufWriter::new(io::stdout().lock());
-    let result = cli
-        .command
-        .run(&mut out)
-        .and_then(|exit| Ok(out.flush().map(|()| exit)?));
+    let result = run(&cli.command, &mut out).and_then(|exit| Ok(out.flush().map(|()| exit)?));
     match result {
         Ok(exit) => ExitCode::from(exit.code()),
         Err(error) if exit::is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -85,6 +82,18 @@ fn main() -> ExitCode {
             ExitCode::from(exit::classify(&error).code())
         }
     }
+}
+
+/// Runs a command. What a GPU refuses in the middle of an operation unwinds to here, and is an error like any other.
+fn run(command: &commands::Command, out: &mut dyn Write) -> anyhow::Result<exit::Exit> {
+    // Nothing is used again but `out`, whose writes are whole or failed.
+    let work = std::panic::AssertUnwindSafe(|| command.run(out));
+    std::panic::catch_unwind(work).unwrap_or_else(|payload| {
+        match payload.downcast::<tensor::GpuError>() {
+            Ok(error) => Err(anyhow::Error::new(*error)),
+            Err(other) => std::panic::resume_unwind(other),
+        }
+    })
 }
 
 #[cfg(test)]

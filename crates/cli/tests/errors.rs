@@ -31,7 +31,37 @@ fn wrong_command_lines_are_exit_code_2() {
         dir,
     );
     check("bad_value", run_in(dir, "eval x.p --beam-size 0"), dir);
-    check("cuda", run_in(dir, "eval x.p --device cuda"), dir);
+    // On a machine with a driver there is another message.
+    if let Err(tensor::GpuError::NoDriver) = tensor::gpus() {
+        check("cuda", run_in(dir, "eval x.p --device cuda"), dir);
+        check("cuda_train", run_in(dir, "train x --device cuda"), dir);
+        // Threads and vectors are this machine's.
+        let listed = run_in(dir, "devices").ok();
+        let (cpu, none) = listed.split_once('\n').expect("two lines and a hint");
+        assert!(
+            cpu.starts_with("cpu   ") && cpu.contains(" threads, vectors of "),
+            "{cpu}"
+        );
+        assert!(
+            none.starts_with("cuda  none: no NVIDIA driver on this machine"),
+            "{none}"
+        );
+        assert!(
+            none.contains("\n      hint: install NVIDIA's driver"),
+            "{none}"
+        );
+        let json = run_in(dir, "devices --json").ok();
+        let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(json["gpus"], serde_json::json!([]));
+        assert!(json["cpu"]["threads"].as_u64() > Some(0), "{json}");
+        assert!(
+            json["no_gpu"]["reason"]
+                .as_str()
+                .expect("a reason")
+                .contains("libcuda"),
+            "{json}"
+        );
+    }
     demo_data(dir);
     let line = "train shapes --drop-prob-encoder 1.5 -q";
     check("impossible_option", run_in(dir, line), dir);

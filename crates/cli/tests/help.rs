@@ -4,7 +4,7 @@ mod program;
 
 use program::run_words;
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "demo",
     "check-data",
     "train",
@@ -25,6 +25,7 @@ const COMMANDS: [&str; 20] = [
     "serve",
     "monitor",
     "view",
+    "devices",
 ];
 
 fn check(name: &str, text: &str) {

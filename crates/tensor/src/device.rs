@@ -2,8 +2,8 @@
 //!
 //! Here: the CPU with its threads and its cache of freed buffers. A training step asks for the
 //! same few dozen large buffers again and again; handing them out again saves the page faults
-//! of fresh memory (about a tenth of a small step). A second device becomes a second variant:
-//! operations dispatch on it, models don't see it.
+//! of fresh memory (about a tenth of a small step). A device may have a GPU beside the CPU: operations that have kernels
+//! run there (`gpu`), the others on the CPU; models don't see which.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,6 +15,7 @@ use crate::Element;
 #[derive(Clone)]
 pub struct Device {
     kind: Arc<Cpu>,
+    gpu: Option<Arc<cuda::Gpu>>,
 }
 
 struct Cpu {
@@ -64,7 +65,39 @@ impl Device {
         });
         Self {
             kind: Arc::new(Cpu { pool, free }),
+            gpu: None,
         }
+    }
+
+    /// GPU `number`, counted from 0, with `threads` of the CPU; kernels that were compiled are kept with the user's caches.
+    ///
+    /// # Errors
+    /// If there is no such GPU, or something that it needs is missing or too old.
+    pub fn cuda(
+        number: usize,
+        precision: cuda::Precision,
+        threads: usize,
+    ) -> Result<Self, cuda::Error> {
+        let gpu = cuda::Gpu::open(number, precision, &cuda::Folder::of_user())?;
+        Ok(Self::cpu(threads).with_gpu(gpu))
+    }
+
+    /// This CPU with a GPU, where operations on f32 run as far as they have kernels.
+    pub fn with_gpu(self, gpu: Arc<cuda::Gpu>) -> Self {
+        Self {
+            gpu: Some(gpu),
+            ..self
+        }
+    }
+
+    /// The GPU, if there is one.
+    pub fn gpu(&self) -> Option<&Arc<cuda::Gpu>> {
+        self.gpu.as_ref()
+    }
+
+    /// The GPU, if there is one and it computes with numbers of this type.
+    pub(crate) fn gpu_for<T: Element>(&self) -> Option<&Arc<cuda::Gpu>> {
+        self.gpu.as_ref().filter(|_| T::singles(&[]).is_some())
     }
 
     /// Keeps at most so many bytes of freed buffers. Training asks for the same sizes at every step; a search, whose rows
@@ -167,7 +200,10 @@ fn without_subnormals<R>(work: impl FnOnce() -> R) -> R {
 
 impl fmt::Debug for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cpu ({} threads)", self.threads())
+        match &self.gpu {
+            None => write!(f, "cpu ({} threads)", self.threads()),
+            Some(gpu) => write!(f, "{gpu:?} with cpu ({} threads)", self.threads()),
+        }
     }
 }
 

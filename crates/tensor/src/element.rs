@@ -1,7 +1,7 @@
 //! The number types of tensors: f32 for work, f64 for checks.
 //!
 //! Here: what a kernel may do with a number, and the f32 `exp`, `sigmoid` and `tanh` that
-//! vectorise. Not here: bf16, which only storage and matrix products on a GPU will need.
+//! vectorise. Not here: bf16, which only matrix products on a GPU need (`cuda`).
 //!
 //! `exp` is Cephes' `expf` (Moshier 1989) without branches: the compiler turns a loop over it
 //! into vector code of whatever width the processor has. f64 uses the standard library.
@@ -50,6 +50,10 @@ pub trait Element:
     fn square_root(self) -> Self;
     /// Neither NaN nor infinite.
     fn finite(self) -> bool;
+    /// The same numbers for a GPU, which computes in f32; none for f64.
+    fn singles(values: &[Self]) -> Option<&[f32]>;
+    /// Numbers that come from a GPU; none for f64.
+    fn from_singles(values: Vec<f32>) -> Option<Vec<Self>>;
 
     /// Logistic function 1 / (1 + e^-x).
     #[inline(always)]
@@ -131,6 +135,14 @@ impl Element for f32 {
     fn finite(self) -> bool {
         self.is_finite()
     }
+
+    fn singles(values: &[Self]) -> Option<&[f32]> {
+        Some(values)
+    }
+
+    fn from_singles(values: Vec<f32>) -> Option<Vec<Self>> {
+        Some(values)
+    }
 }
 
 impl Element for f64 {
@@ -163,6 +175,14 @@ impl Element for f64 {
 
     fn finite(self) -> bool {
         self.is_finite()
+    }
+
+    fn singles(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+
+    fn from_singles(_: Vec<f32>) -> Option<Vec<Self>> {
+        None
     }
 }
 

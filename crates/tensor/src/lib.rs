@@ -3,6 +3,7 @@
 //! Here: [`Tensor`] on a [`Device`], [`Tape`] with reverse-mode gradients, the operations in
 //! [`ops`] (each with forward and backward, and a plain composed version as its oracle in the
 //! tests), their counterparts without a tape in [`inference`], the fused optimizer passes in [`update`], counter-based random numbers in [`random`].
+//! On a device with a GPU they run there as far as `cuda` has kernels for them (`gpu`), and on the CPU where it has none.
 //! Not here: layers, models, files, anything that knows what a caption is.
 //!
 //! Every result is the same for any number of threads: work is cut into pieces by shape alone,
@@ -11,6 +12,7 @@
 mod device;
 mod element;
 mod gemm;
+mod gpu;
 pub mod inference;
 pub mod ops;
 mod parallel;
@@ -20,8 +22,13 @@ mod tape;
 mod tensor;
 pub mod update;
 
+pub use cuda::{
+    Description as GpuDescription, Error as GpuError, Precision, devices as gpus,
+    look_in as look_for_cuda_in, versions as cuda_versions,
+};
 pub use device::Device;
 pub use element::Element;
 pub use gemm::{Matrix, gemm};
+pub use simd::vector_width;
 pub use tape::{Gradients, Tape, Var};
 pub use tensor::Tensor;

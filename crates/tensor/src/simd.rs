@@ -12,6 +12,19 @@ pub(crate) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
     dispatch(work)
 }
 
+/// Numbers of f32 in the widest vectors that this processor has and the program uses.
+pub fn vector_width() -> usize {
+    struct Width;
+    impl pulp::WithSimd for Width {
+        type Output = usize;
+        #[inline(always)]
+        fn with_simd<S: pulp::Simd>(self, _: S) -> usize {
+            S::F32_LANES
+        }
+    }
+    dispatch(Width)
+}
+
 /// Calls `work` with the widest vectors that this processor has.
 #[inline(always)]
 pub(crate) fn dispatch<W: pulp::WithSimd>(work: W) -> W::Output {

@@ -1,10 +1,13 @@
 //! A dense row-major array on a device.
 //!
-//! Clones share the numbers; the first write to a shared tensor copies it. Here: shape and
-//! storage. Not here: arithmetic (`ops`).
+//! Clones share the numbers; the first write to a shared tensor copies it. On a device with a GPU the numbers lie on the host,
+//! on the GPU or on both, and are copied when they are asked for where they aren't. Here: shape and storage. Not here:
+//! arithmetic (`ops`, `gpu`).
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use cuda::Array;
 
 use crate::{Device, Element};
 
@@ -15,26 +18,57 @@ pub struct Tensor<T: Element = f32> {
     buffer: Arc<Buffer<T>>,
 }
 
-/// Numbers that return to their device's cache when the last tensor is gone.
+/// Numbers that return to their device's cache when the last tensor is gone. They are in at least one of the two places.
 struct Buffer<T: Element> {
-    data: Vec<T>,
+    len: usize,
+    host: OnceLock<Vec<T>>,
+    /// For f32 on a device with a GPU.
+    remote: OnceLock<Array<f32>>,
     device: Device,
 }
 
 impl<T: Element> Drop for Buffer<T> {
     fn drop(&mut self) {
-        self.device.recycle(std::mem::take(&mut self.data));
+        if let Some(data) = self.host.take() {
+            self.device.recycle(data);
+        }
     }
 }
 
 impl<T: Element> Clone for Buffer<T> {
     fn clone(&self) -> Self {
-        let mut data = self.device.buffer(self.data.len());
-        data.copy_from_slice(&self.data);
+        let (host, remote) = (OnceLock::new(), OnceLock::new());
+        // One place is enough, that where the numbers are used.
+        if let Some(array) = self.remote.get() {
+            let _ = remote.set(array.duplicate());
+        } else {
+            let mut data = self.device.buffer(self.len);
+            data.copy_from_slice(self.data());
+            let _ = host.set(data);
+        }
         Self {
-            data,
+            len: self.len,
+            host,
+            remote,
             device: self.device.clone(),
         }
+    }
+}
+
+impl<T: Element> Buffer<T> {
+    fn data(&self) -> &Vec<T> {
+        self.host.get_or_init(|| {
+            let array = self.remote.get().expect("numbers are somewhere");
+            T::from_singles(array.to_vec()).expect("only f32 are on a GPU")
+        })
+    }
+
+    fn array(&self) -> &Array<f32> {
+        self.remote.get_or_init(|| {
+            let data = self.host.get().expect("numbers are somewhere");
+            let gpu = self.device.gpu().expect("a device with a GPU");
+            gpu.array_of(T::singles(data).expect("only f32 go to a GPU"))
+        })
     }
 }
 
@@ -49,13 +83,50 @@ impl<T: Element> Tensor<T> {
             data.len(),
             "numbers for the shape {shape:?}"
         );
-        let buffer = Arc::new(Buffer {
-            data,
+        Self::from_places(
+            device,
+            shape,
+            data.len(),
+            OnceLock::from(data),
+            OnceLock::new(),
+        )
+    }
+
+    /// A tensor of numbers that are on the device's GPU.
+    ///
+    /// # Panics
+    /// If the length is not the product of the shape.
+    pub(crate) fn from_array(device: &Device, shape: &[usize], array: Array<f32>) -> Self {
+        assert_eq!(
+            shape.iter().product::<usize>(),
+            array.len(),
+            "numbers for the shape {shape:?}"
+        );
+        Self::from_places(
+            device,
+            shape,
+            array.len(),
+            OnceLock::new(),
+            OnceLock::from(array),
+        )
+    }
+
+    fn from_places(
+        device: &Device,
+        shape: &[usize],
+        len: usize,
+        host: OnceLock<Vec<T>>,
+        remote: OnceLock<Array<f32>>,
+    ) -> Self {
+        let buffer = Buffer {
+            len,
+            host,
+            remote,
             device: device.clone(),
-        });
+        };
         Self {
             shape: shape.to_vec(),
-            buffer,
+            buffer: Arc::new(buffer),
         }
     }
 
@@ -94,14 +165,48 @@ impl<T: Element> Tensor<T> {
         &self.buffer.device
     }
 
+    /// How many numbers.
+    pub fn len(&self) -> usize {
+        self.buffer.len
+    }
+
+    /// True if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.buffer.len == 0
+    }
+
     /// The numbers, row-major.
     pub fn data(&self) -> &[T] {
-        &self.buffer.data
+        self.buffer.data()
     }
 
     /// The numbers for writing; copied first if another tensor shares them.
     pub fn data_mut(&mut self) -> &mut [T] {
-        &mut Arc::make_mut(&mut self.buffer).data
+        let buffer = Arc::make_mut(&mut self.buffer);
+        buffer.data();
+        buffer.remote.take();
+        buffer.host.get_mut().expect("just put there")
+    }
+
+    /// The numbers on the device's GPU.
+    ///
+    /// # Panics
+    /// If the device has none, or the numbers are not f32: `Device::gpu_for` says so first.
+    pub(crate) fn array(&self) -> &Array<f32> {
+        self.buffer.array()
+    }
+
+    /// The numbers on the device's GPU for writing; copied first if another tensor shares them.
+    ///
+    /// # Panics
+    /// As [`Tensor::array`].
+    pub(crate) fn array_mut(&mut self) -> &mut Array<f32> {
+        let buffer = Arc::make_mut(&mut self.buffer);
+        buffer.array();
+        if let Some(data) = buffer.host.take() {
+            buffer.device.recycle(data);
+        }
+        buffer.remote.get_mut().expect("just put there")
     }
 
     /// The same numbers under another shape.
@@ -111,7 +216,7 @@ impl<T: Element> Tensor<T> {
     pub fn reshape(mut self, shape: &[usize]) -> Self {
         assert_eq!(
             shape.iter().product::<usize>(),
-            self.data().len(),
+            self.len(),
             "reshape {:?} to {shape:?}",
             self.shape
         );
@@ -124,7 +229,7 @@ impl<T: Element> Tensor<T> {
     /// # Panics
     /// If there are more or fewer.
     pub fn item(&self) -> T {
-        assert_eq!(self.data().len(), 1, "item() of the shape {:?}", self.shape);
+        assert_eq!(self.len(), 1, "item() of the shape {:?}", self.shape);
         self.data()[0]
     }
 

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use crate::parallel::PIECE;
 use crate::simd::vectorized;
-use crate::{Element, Tensor};
+use crate::{Element, Tensor, gpu};
 
 /// How a raw gradient becomes the one that a rule sees: clip((g + l2 · w) · scale).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -72,6 +72,15 @@ pub fn apply<T: Element>(
     gradient: &Tensor<T>,
     averages: &mut [Tensor<T>],
 ) {
+    if let Some(gpu) = weight.device().gpu_for::<T>().cloned() {
+        assert_eq!(weight.shape(), gradient.shape(), "gradient of a parameter");
+        assert_eq!(
+            averages.len(),
+            rule.averages(),
+            "running averages of a rule"
+        );
+        return gpu::apply(&gpu, rule, prepare, weight, gradient, averages);
+    }
     match *rule {
         Rule::Momentum {
             learning_rate,
@@ -221,6 +230,9 @@ impl<T: Element> Ready<T> {
 
 /// Σ of squares of the prepared gradient: what a norm clip needs. Pieces are summed in order.
 pub fn squared_norm<T: Element>(prepare: Prepare, weight: &Tensor<T>, gradient: &Tensor<T>) -> f64 {
+    if let Some(gpu) = weight.device().gpu_for::<T>() {
+        return gpu::squared_norm(gpu, prepare, weight, gradient);
+    }
     let ready = Ready::new(prepare);
     weight.device().install(|| {
         let pieces: Vec<f64> = weight

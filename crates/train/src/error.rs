@@ -88,6 +88,9 @@ pub enum TrainError {
         /// Which part, with both values.
         problem: String,
     },
+    /// The GPU can't be used.
+    #[error(transparent)]
+    Gpu(tensor::GpuError),
     /// A file can't be read.
     #[error("cannot read `{}`: {source}", path.display())]
     Read {
@@ -131,6 +134,7 @@ impl TrainError {
             Self::Mismatch { .. } => {
                 "a run continues only with the data and the sizes that it was started with"
             }
+            Self::Gpu(error) => return Some(error.hint()),
             Self::Read { source, .. } | Self::Write { source, .. } => return io_hint(source),
         };
         Some(text.to_owned())
@@ -144,7 +148,8 @@ impl TrainError {
             | Self::Config { .. }
             | Self::Flags(_)
             | Self::RunExists { .. }
-            | Self::NoRun { .. } => 2,
+            | Self::NoRun { .. }
+            | Self::Gpu(_) => 2,
             Self::Data(error) if error.is_io() => 4,
             Self::Checkpoint(C::Read { .. } | C::Write { .. }) => 4,
             Self::Picture(data::picture::PictureError::Read { .. }) => 4,

@@ -56,7 +56,7 @@ impl Job {
         if options.restval_as_train {
             dataset.restval_as_train();
         }
-        let device = Device::cpu(options.threads);
+        let device = open_device(&options)?;
         let mut notes = Vec::new();
         let (vocabulary, word_counts) = match from {
             Some((checkpoint, file)) => {
@@ -168,6 +168,15 @@ impl Job {
         trainer.smoothing = options.label_smoothing;
         trainer
     }
+}
+
+/// Where the run computes; `auto` is the CPU as long as no GPU has been measured.
+fn open_device(options: &Options) -> Result<Device, TrainError> {
+    if options.device != "cuda" {
+        return Ok(Device::cpu(options.threads));
+    }
+    let precision = options.precision.parse().unwrap_or_default();
+    Device::cuda(0, precision, options.threads).map_err(TrainError::Gpu)
 }
 
 /// The path as given if there is something; else, as in NeuralTalk, a name under `data/`.

@@ -249,8 +249,10 @@ pub struct Options {
 
     /// Everything random is a function of this.
     pub seed: u64,
-    /// `auto` or `cpu`.
+    /// `auto` (today the CPU), `cpu` or `cuda`.
     pub device: String,
+    /// Of matrix products on a GPU: `f32`, `tf32` or `bf16`; sums, weights and all else are f32.
+    pub precision: String,
     /// Worker threads; 0: one for each core. The weights don't depend on it.
     pub threads: usize,
 }
@@ -328,6 +330,7 @@ impl Default for Options {
             tensorboard: false,
             seed: 1,
             device: "auto".into(),
+            precision: "tf32".into(),
             threads: 0,
         }
     }

@@ -8,6 +8,7 @@ mod check_data;
 mod completions;
 mod demo;
 mod demo_data;
+mod devices;
 mod document_frequencies;
 mod eval;
 mod export;
@@ -48,6 +49,7 @@ pub(crate) enum Command {
     DocumentFrequencies(document_frequencies::Args),
     MultiBleu(multi_bleu::Args),
     Gradcheck(gradcheck::Args),
+    Devices(devices::Args),
     Monitor(monitor::Args),
     View(view::Args),
     Serve(Box<serve::Args>),
@@ -76,6 +78,7 @@ impl Command {
             Self::Monitor(args) => monitor::run(args, out),
             Self::View(args) => view::run(args, out),
             Self::Serve(args) => serve::run(args, out),
+            Self::Devices(args) => devices::run(args, out),
             Self::Gradcheck(args) => gradcheck::run(args, out),
             Self::DemoData(args) => demo_data::run(args, out),
             Self::Completions(args) => completions::run(args, out),

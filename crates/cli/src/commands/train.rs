@@ -395,10 +395,15 @@ pub(crate) struct Flags {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     tensorboard: bool,
 
-    /// Where to compute; this build knows the CPU only
+    /// Where to compute: `auto` is the CPU today, `cuda` an NVIDIA GPU
     #[arg(long, value_parser = PossibleValuesParser::new(["auto", "cpu", "cuda"]), help_heading = MACHINE)]
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<String>,
+
+    /// Numbers in a GPU's matrix products; sums and weights are f32 with each
+    #[arg(long, value_parser = PossibleValuesParser::new(["f32", "tf32", "bf16"]), help_heading = MACHINE)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    precision: Option<String>,
 
     /// Threads to compute with, 0 for one per core; changes no result
     #[arg(long, value_name = "N", help_heading = MACHINE)]
@@ -409,6 +414,15 @@ pub(crate) struct Flags {
 /// Trains a new run.
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let options = resolve(args.config.as_deref(), &args.flags)?;
+    match options.device.as_str() {
+        "cuda" => {
+            crate::device::find_libraries()?;
+            // Before the data is read, which may take a while.
+            tensor::gpus()?;
+        }
+        "auto" => crate::device::say_what_auto_takes(),
+        _ => {}
+    }
     let folder = match &args.run {
         Some(folder) => folder.clone(),
         None => train::default_run_folder(&options),
@@ -418,9 +432,6 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
 
 /// Flags over the file over the defaults.
 pub(crate) fn resolve(config: Option<&Path>, flags: &Flags) -> anyhow::Result<train::Options> {
-    if flags.device.as_deref() == Some("cuda") {
-        return Err(crate::device::no_cuda().into());
-    }
     let table = toml::Table::try_from(flags)
         .map_err(|error| Failure::usage(format!("options: {error}")))?;
     Ok(train::Options::resolve(config, table)?)
@@ -483,7 +494,7 @@ mod tests {
         let command = <Flags as clap::Args>::augment_args(Command::new("train"));
         for arg in command.get_arguments() {
             let values = arg.get_possible_values();
-            if arg.get_id() == "device" || matches!(arg.get_action(), clap::ArgAction::SetTrue) {
+            if matches!(arg.get_action(), clap::ArgAction::SetTrue) {
                 continue;
             }
             for value in values.iter().map(|v| v.get_name()) {
@@ -512,12 +523,5 @@ mod tests {
             table.to_string(),
             "dataset = \"d\"\neval-max-images = -1\nhidden-size = 8\nlearning-rate = 0.5\n"
         );
-    }
-
-    #[test]
-    fn cuda_is_refused_with_a_hint() {
-        let error = resolve(None, &parse(&["d", "--device", "cuda"])).unwrap_err();
-        assert_eq!(crate::exit::classify(&error), Exit::Usage);
-        assert!(crate::exit::describe(&error).contains("hint: "));
     }
 }

@@ -10,13 +10,15 @@
 //! gradient is that of -ln p, as there. With weights it serves as REINFORCE's loss too; with label smoothing ε the loss to
 //! minimise is (1 - ε) times that plus ε times the mean of -ln p over all words (Szegedy et al. 2016, section 7).
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
-use super::elementwise::add_rows;
+use super::elementwise::{add_rows, scale_assign};
 use super::lstm::transposed;
 use super::softmax::{exponentials, log_sum_exp};
 use crate::simd::vectorized;
-use crate::{Device, Element, Matrix, Tape, Tensor, Var, gemm};
+use crate::{Device, Element, Matrix, Tape, Tensor, Var, gemm, gpu};
 
 /// Natural loss -ln(1e-20 + p) of every word, in the order of the rows.
 pub type WordLosses = Vec<f64>;
@@ -63,10 +65,10 @@ pub fn output_cross_entropy<T: Element>(
         .sum();
     let value = Tensor::new(&device, &[1], vec![T::of(total)]);
     let loss = tape.push(value, &[h, w, b], move |upstream, sums| {
+        let factor = upstream.item();
         for (var, mut gradient) in [h, w, b].into_iter().zip(gradients) {
-            if upstream.item() != T::ONE {
-                let factor = upstream.item();
-                gradient.data_mut().iter_mut().for_each(|g| *g *= factor);
+            if factor != T::ONE {
+                scale_assign(&mut gradient, factor);
             }
             sums.add(var, gradient);
         }
@@ -111,6 +113,9 @@ impl<T: Element> OutputLayer<T> {
             "a target outside the vocabulary of {v}"
         );
         let device = &self.device;
+        if let Some(gpu) = device.gpu_for::<T>() {
+            return self.run_on(gpu, targets, wanted);
+        }
         let mut losses = vec![Loss::default(); rows];
         let mut logits = device.buffer(BLOCK.min(rows) * v);
         let mut dh = device.buffer(if wanted { rows * h } else { 0 });
@@ -158,6 +163,33 @@ impl<T: Element> OutputLayer<T> {
             Vec::new()
         };
         (losses, gradients)
+    }
+
+    fn run_on(
+        &self,
+        gpu: &Arc<cuda::Gpu>,
+        targets: Targets<'_, T>,
+        wanted: bool,
+    ) -> (Vec<Loss>, Vec<Tensor<T>>) {
+        let layer = gpu::OutputLayer {
+            hidden: &self.hidden,
+            weight: &self.weight,
+            bias: &self.bias,
+        };
+        let (words, weights) = (targets.words, targets.weights);
+        let (losses, gradients) = layer.run(gpu, words, weights, targets.smoothing, wanted);
+        let losses = losses.into_iter().map(|[word, smoothed]| Loss {
+            word: word.into(),
+            smoothed: smoothed.into(),
+        });
+        let shapes = [&self.hidden, &self.weight, &self.bias].map(Tensor::shape);
+        let tensors = gradients.into_iter().flatten().zip(shapes);
+        (
+            losses.collect(),
+            tensors
+                .map(|(gradient, shape)| gpu::tensor(&self.device, shape, gradient))
+                .collect(),
+        )
     }
 
     /// One row of logits (without bias) to its loss; the row becomes its gradient if wanted.

@@ -4,7 +4,7 @@
 use crate::parallel::{PIECE, for_pieces};
 use crate::random;
 use crate::simd::vectorized;
-use crate::{Device, Element, Tape, Tensor, Var};
+use crate::{Device, Element, Tape, Tensor, Var, gpu};
 
 /// What each unit is multiplied with: 0, or 1 / (1 - p).
 #[derive(Clone)]
@@ -29,6 +29,12 @@ impl<T: Element> Mask<T> {
         let keep = T::of(1.0 / (1.0 - drop_probability));
         // A unit is dropped if its 32 random bits are below this.
         let threshold = (drop_probability * 2f64.powi(32)).round() as u64;
+        if let Some(gpu) = device.gpu_for::<T>() {
+            let keep = keep.to_f64() as f32;
+            let mask =
+                cuda::kernels::dropout_mask(gpu, rows * cols, (seed, stream), threshold, keep);
+            return Self(gpu::tensor(device, &[rows, cols], mask));
+        }
         let mut mask = device.buffer(rows * cols);
         device.install(|| {
             for_pieces(&mut mask, PIECE, |at, piece| {

@@ -1,8 +1,10 @@
 //! Elementwise operations and sums: small, plain, and enough to compose the large ones.
 
+use cuda::kernels::Unary;
+
 use crate::parallel::{PIECE, for_pieces};
 use crate::simd::vectorized;
-use crate::{Element, Tape, Tensor, Var};
+use crate::{Element, Tape, Tensor, Var, gpu};
 
 /// x + y, same shape.
 pub fn add<T: Element>(tape: &mut Tape<T>, x: Var, y: Var) -> Var {
@@ -18,8 +20,13 @@ pub fn add<T: Element>(tape: &mut Tape<T>, x: Var, y: Var) -> Var {
 pub fn add_bias<T: Element>(tape: &mut Tape<T>, x: Var, bias: Var) -> Var {
     let mut value = tape.value(x).clone();
     let row = tape.value(bias).clone();
-    for line in value.data_mut().chunks_exact_mut(row.data().len()) {
-        line.iter_mut().zip(row.data()).for_each(|(a, &b)| *a += b);
+    if let Some(gpu) = value.device().gpu_for::<T>() {
+        let sum = cuda::kernels::add_bias(gpu, value.array().all(), row.array().all());
+        value = gpu::tensor(value.device(), value.shape(), sum);
+    } else {
+        for line in value.data_mut().chunks_exact_mut(row.data().len()) {
+            line.iter_mut().zip(row.data()).for_each(|(a, &b)| *a += b);
+        }
     }
     tape.push(value, &[x, bias], move |gradient, gradients| {
         if gradients.wants(bias) {
@@ -44,19 +51,28 @@ pub fn reshape<T: Element>(tape: &mut Tape<T>, x: Var, shape: &[usize]) -> Var {
 /// x ⊙ y, same shape.
 pub fn mul<T: Element>(tape: &mut Tape<T>, x: Var, y: Var) -> Var {
     let (a, b) = (tape.value(x).clone(), tape.value(y).clone());
-    let value = zip(&a, &b, |a, b| a * b);
+    let value = product(&a, &b);
     tape.push(value, &[x, y], move |gradient, gradients| {
-        gradients.add(x, zip(&gradient, &b, |g, b| g * b));
-        gradients.add(y, zip(&gradient, &a, |g, a| g * a));
+        for (var, other) in [(x, b), (y, a)] {
+            if gradients.wants(var) {
+                gradients.add(var, product(&gradient, &other));
+            }
+        }
     })
 }
 
 /// x times a number.
 pub fn scale<T: Element>(tape: &mut Tape<T>, x: Var, factor: f64) -> Var {
-    let factor = T::of(factor);
-    let value = map(tape.value(x), |a| a * factor);
+    let times = move |x: &Tensor<T>| {
+        if let Some(gpu) = x.device().gpu_for::<T>() {
+            return gpu::unary(gpu, Unary::Scale(factor as f32), x);
+        }
+        let factor = T::of(factor);
+        map(x, |a| a * factor)
+    };
+    let value = times(tape.value(x));
     tape.push(value, &[x], move |gradient, gradients| {
-        gradients.add(x, map(&gradient, |g| g * factor));
+        gradients.add(x, times(&gradient));
     })
 }
 
@@ -65,6 +81,7 @@ pub fn relu<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
     unary(
         tape,
         x,
+        Unary::Relu,
         |a| if a < T::ZERO { T::ZERO } else { a },
         |g, y| if y > T::ZERO { g } else { T::ZERO },
     )
@@ -76,6 +93,7 @@ pub fn relu6<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
     unary(
         tape,
         x,
+        Unary::Relu6,
         move |a| {
             let a = if a < T::ZERO { T::ZERO } else { a };
             if a > six { six } else { a }
@@ -88,12 +106,16 @@ pub fn relu6<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
 
 /// Logistic function.
 pub fn sigmoid<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
-    unary(tape, x, T::logistic, |g, y| g * y * (T::ONE - y))
+    unary(tape, x, Unary::Sigmoid, T::logistic, |g, y| {
+        g * y * (T::ONE - y)
+    })
 }
 
 /// Hyperbolic tangent.
 pub fn tanh<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
-    unary(tape, x, T::hyperbolic_tangent, |g, y| g * (T::ONE - y * y))
+    unary(tape, x, Unary::Tanh, T::hyperbolic_tangent, |g, y| {
+        g * (T::ONE - y * y)
+    })
 }
 
 /// The sum of all elements, a tensor of shape [1].
@@ -108,13 +130,22 @@ pub fn sum<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
     })
 }
 
-/// y = f(x), with dx = slope(dy, y).
+/// y = f(x), with dx = slope(dy, y); `kernel` is the same on a GPU.
 fn unary<T: Element>(
     tape: &mut Tape<T>,
     x: Var,
+    kernel: Unary,
     f: impl Fn(T) -> T + Sync,
     slope: impl Fn(T, T) -> T + Send + Sync + 'static,
 ) -> Var {
+    if let Some(gpu) = tape.value(x).device().gpu_for::<T>().cloned() {
+        let y = gpu::unary(&gpu, kernel, tape.value(x));
+        return tape.push(y.clone(), &[x], move |gradient, gradients| {
+            let (dy, y_all) = (gradient.array().all(), y.array().all());
+            let dx = cuda::kernels::unary_backward(&gpu, kernel, dy, y_all);
+            gradients.add(x, gpu::tensor(y.device(), y.shape(), dx));
+        });
+    }
     let value = map(tape.value(x), f);
     let y = value.clone();
     tape.push(value, &[x], move |gradient, gradients| {
@@ -158,6 +189,14 @@ fn zip<T: Element>(x: &Tensor<T>, y: &Tensor<T>, f: impl Fn(T, T) -> T + Sync) -
     Tensor::new(device, x.shape(), z)
 }
 
+/// x ⊙ y.
+fn product<T: Element>(x: &Tensor<T>, y: &Tensor<T>) -> Tensor<T> {
+    match x.device().gpu_for::<T>() {
+        Some(gpu) => gpu::multiply(gpu, x, y),
+        None => zip(x, y, |a, b| a * b),
+    }
+}
+
 fn zip_assign<T: Element>(x: &mut Tensor<T>, y: &Tensor<T>, f: impl Fn(T, T) -> T + Sync) {
     assert_eq!(x.shape(), y.shape(), "elementwise operation");
     let device = x.device().clone();
@@ -179,13 +218,31 @@ fn zip_assign<T: Element>(x: &mut Tensor<T>, y: &Tensor<T>, f: impl Fn(T, T) -> 
 
 /// x += y.
 pub(crate) fn add_assign<T: Element>(x: &mut Tensor<T>, y: &Tensor<T>) {
+    if let Some(gpu) = x.device().gpu_for::<T>().cloned() {
+        assert_eq!(x.shape(), y.shape(), "elementwise operation");
+        cuda::kernels::add_assign(&gpu, &mut x.array_mut().all_mut(), y.array().all());
+        return;
+    }
     zip_assign(x, y, |a, b| a + b);
+}
+
+/// x *= factor.
+pub(super) fn scale_assign<T: Element>(x: &mut Tensor<T>, factor: T) {
+    if let Some(gpu) = x.device().gpu_for::<T>().cloned() {
+        let factor = factor.to_f64() as f32;
+        cuda::kernels::scale_assign(&gpu, &mut x.array_mut().all_mut(), factor);
+        return;
+    }
+    x.data_mut().iter_mut().for_each(|x| *x *= factor);
 }
 
 /// Sums over all but the last size, (..., M) → (M): pieces of columns in parallel, rows in order.
 pub(crate) fn sum_rows<T: Element>(x: &Tensor<T>) -> Tensor<T> {
     let cols = *x.shape().last().expect("at least one size");
     let device = x.device();
+    if let Some(gpu) = device.gpu_for::<T>() {
+        return gpu::sum_rows(gpu, x);
+    }
     let mut sums = device.zeros(cols);
     device.install(|| add_rows(&mut sums, x.data()));
     Tensor::new(device, &[cols], sums)

@@ -1,6 +1,6 @@
 //! Products with a weight matrix.
 
-use crate::{Element, Tape, Tensor, Var, gemm};
+use crate::{Element, Tape, Tensor, Var, gemm, gpu};
 
 /// x (N, K) · w (K, M) → (N, M).
 pub fn matmul<T: Element>(tape: &mut Tape<T>, x: Var, w: Var) -> Var {
@@ -8,6 +8,19 @@ pub fn matmul<T: Element>(tape: &mut Tape<T>, x: Var, w: Var) -> Var {
     let value = product(&a, &b);
     tape.push(value, &[x, w], move |gradient, gradients| {
         let device = a.device().clone();
+        if let Some(gpu) = device.gpu_for::<T>() {
+            let (((n, k), m), gradient) =
+                ((a.rows_cols(), b.rows_cols().1), gpu::matrix(&gradient));
+            if gradients.wants(x) {
+                let dx = gpu::product(gpu, n, k, gradient, gpu::matrix(&b).t());
+                gradients.add(x, gpu::tensor(&device, a.shape(), dx));
+            }
+            if gradients.wants(w) {
+                let dw = gpu::product(gpu, k, m, gpu::matrix(&a).t(), gradient);
+                gradients.add(w, gpu::tensor(&device, b.shape(), dw));
+            }
+            return;
+        }
         if gradients.wants(x) {
             let mut dx = device.buffer(a.data().len());
             gemm(&device, &mut dx, gradient.matrix(), b.matrix().t(), false);
@@ -31,6 +44,10 @@ pub fn linear<T: Element>(tape: &mut Tape<T>, x: Var, w: Var, bias: Var) -> Var 
 
 fn product<T: Element>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
     let (n, m) = (a.rows_cols().0, b.rows_cols().1);
+    if let Some(gpu) = a.device().gpu_for::<T>() {
+        let c = gpu::product(gpu, n, m, gpu::matrix(a), gpu::matrix(b));
+        return gpu::tensor(a.device(), &[n, m], c);
+    }
     let mut c = a.device().buffer(n * m);
     gemm(a.device(), &mut c, a.matrix(), b.matrix(), false);
     Tensor::new(a.device(), &[n, m], c)

@@ -14,7 +14,7 @@ use super::elementwise::sum_rows;
 use super::offsets;
 use crate::parallel::{for_pieces, rows_per_piece};
 use crate::simd::vectorized;
-use crate::{Device, Element, Matrix, Tape, Tensor, Var, gemm};
+use crate::{Device, Element, Matrix, Tape, Tensor, Var, gemm, gpu};
 
 /// The parameters of [`lstm`].
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +49,21 @@ pub fn lstm<T: Element>(
     assert_eq!(rows, starts[live.len()], "packed rows");
     assert_eq!(w_hidden.shape(), [h, h4], "recurrent weights");
     assert_eq!(bias.shape(), [h4], "bias");
+    let inputs = [x, weights.input, weights.hidden, weights.bias];
+    if let Some(gpu) = device.gpu_for::<T>() {
+        let all = [&w_input, &w_hidden, &bias];
+        let pass = gpu::Lstm::forward(gpu, &input, all, live, starts, tanh_c);
+        return tape.push(pass.hidden(), &inputs, move |gradient, gradients| {
+            let wanted = inputs.map(|v| gradients.wants(v));
+            let shapes = [input.shape(), w_input.shape(), w_hidden.shape(), &[h4]];
+            let found = pass.backward(&gradient, &input, [&w_input, &w_hidden], wanted);
+            for ((var, shape), gradient) in inputs.into_iter().zip(shapes).zip(found) {
+                if let Some(gradient) = gradient {
+                    gradients.add(var, gpu::tensor(&device, shape, gradient));
+                }
+            }
+        });
+    }
 
     let mut gates = device.buffer(rows * h4);
     let mut cells = device.buffer(rows * h);
@@ -84,7 +99,6 @@ pub fn lstm<T: Element>(
         cells: Tensor::new(&device, &[rows, h], cells),
         hidden: hidden.clone(),
     };
-    let inputs = [x, weights.input, weights.hidden, weights.bias];
     tape.push(hidden, &inputs, move |gradient, gradients| {
         let past = saved.past_hidden(&device);
         let first = past.as_ref().map_or(0, |_| saved.starts[1]);

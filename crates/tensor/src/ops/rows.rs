@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::parallel::{for_pieces, rows_per_piece};
-use crate::{Element, Tape, Tensor, Var};
+use crate::{Element, Tape, Tensor, Var, gpu};
 
 /// Rows `indices` of table (V, E) → (N, E); the same row may be picked many times.
 ///
@@ -21,6 +21,16 @@ pub fn gather<T: Element>(tape: &mut Tape<T>, table: Var, indices: Arc<[usize]>)
         "a row outside the table of {rows}"
     );
     let device = source.device().clone();
+    if let Some(gpu) = device.gpu_for::<T>() {
+        let rows_of = gpu::indices(gpu, &indices);
+        let picked = cuda::kernels::gather(gpu, source.array().all(), rows_of.all(), width);
+        let value = gpu::tensor(&device, &[indices.len(), width], picked);
+        return tape.push(value, &[table], move |gradient, gradients| {
+            if gradients.wants(table) {
+                gradients.add(table, scatter_add(&gradient, &indices, rows));
+            }
+        });
+    }
     let mut picked = device.buffer(indices.len() * width);
     device.install(|| {
         let piece = rows_per_piece(width);
@@ -44,6 +54,11 @@ pub fn gather<T: Element>(tape: &mut Tape<T>, table: Var, indices: Arc<[usize]>)
 fn scatter_add<T: Element>(gradient: &Tensor<T>, indices: &[usize], rows: usize) -> Tensor<T> {
     let (_, width) = gradient.rows_cols();
     let device = gradient.device();
+    if let Some(gpu) = device.gpu_for::<T>() {
+        let from = gradient.array().all();
+        let sums = cuda::kernels::scatter_add(gpu, from, indices, (rows, width));
+        return gpu::tensor(device, &[rows, width], sums);
+    }
     // Grouped by row, in order of occurrence within a row: any thread may take any rows.
     let mut order: Vec<usize> = (0..indices.len()).collect();
     order.sort_by_key(|&i| indices[i]);
@@ -71,10 +86,18 @@ pub fn concat_rows<T: Element>(tape: &mut Tape<T>, x: Var, y: Var) -> Var {
     let ((n, width), (k, other)) = (a.rows_cols(), b.rows_cols());
     assert_eq!(width, other, "row widths");
     let device = tape.device().clone();
-    let mut both = device.buffer((n + k) * width);
-    both[..n * width].copy_from_slice(a.data());
-    both[n * width..].copy_from_slice(b.data());
-    let value = Tensor::new(&device, &[n + k, width], both);
+    let value = if let Some(gpu) = device.gpu_for::<T>() {
+        let mut both = gpu.array((n + k) * width);
+        let (mut first, mut second) = both.all_mut().split_at(n * width);
+        gpu.copy(&mut first, a.array().all());
+        gpu.copy(&mut second, b.array().all());
+        gpu::tensor(&device, &[n + k, width], both)
+    } else {
+        let mut both = device.buffer((n + k) * width);
+        both[..n * width].copy_from_slice(a.data());
+        both[n * width..].copy_from_slice(b.data());
+        Tensor::new(&device, &[n + k, width], both)
+    };
     tape.push(value, &[x, y], move |gradient, gradients| {
         for (var, range) in [(x, 0..n), (y, n..n + k)] {
             if gradients.wants(var) {
@@ -94,6 +117,16 @@ pub fn slice_rows<T: Element>(tape: &mut Tape<T>, x: Var, range: Range<usize>) -
     let value = copy_rows(source, range.clone());
     let device = tape.device().clone();
     tape.push(value, &[x], move |gradient, gradients| {
+        if let Some(gpu) = device.gpu_for::<T>() {
+            let mut all = gpu.array(rows * width);
+            let (mut before, rest) = all.all_mut().split_at(range.start * width);
+            let (mut inside, mut after) = rest.split_at(range.len() * width);
+            gpu.clear(&mut before);
+            gpu.copy(&mut inside, gradient.array().all());
+            gpu.clear(&mut after);
+            gradients.add(x, gpu::tensor(&device, &[rows, width], all));
+            return;
+        }
         let mut all = device.buffer(rows * width);
         all[..range.start * width].fill(T::ZERO);
         all[range.end * width..].fill(T::ZERO);
@@ -130,6 +163,12 @@ pub fn slice_cols<T: Element>(tape: &mut Tape<T>, x: Var, range: Range<usize>) -
 
 fn copy_rows<T: Element>(x: &Tensor<T>, range: Range<usize>) -> Tensor<T> {
     let (_, width) = x.rows_cols();
+    if let Some(gpu) = x.device().gpu_for::<T>() {
+        let mut copy = gpu.array(range.len() * width);
+        let from = x.array().at(range.start * width..range.end * width);
+        gpu.copy(&mut copy.all_mut(), from);
+        return gpu::tensor(x.device(), &[range.len(), width], copy);
+    }
     let mut copy = x.device().buffer(range.len() * width);
     copy.copy_from_slice(&x.data()[range.start * width..range.end * width]);
     Tensor::new(x.device(), &[range.len(), width], copy)

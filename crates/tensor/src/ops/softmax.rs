@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::simd::vectorized;
-use crate::{Element, Tape, Tensor, Var, gemm};
+use crate::{Element, Tape, Tensor, Var, gemm, gpu};
 
 /// ln softmax over every row of x (N, V).
 pub fn log_softmax<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
@@ -41,6 +41,11 @@ pub fn log_probabilities<T: Element>(
     out: &mut [T],
 ) {
     let device = hidden.device();
+    if let Some(gpu) = device.gpu_for::<T>() {
+        let found = gpu::log_probabilities(gpu, hidden, weight, bias);
+        out.copy_from_slice(&T::from_singles(found).expect("f32 on a GPU"));
+        return;
+    }
     let bias = bias.data();
     gemm(device, out, hidden.matrix(), weight.matrix(), false);
     // Where p is above this, 1e-20 is lost in rounding.

@@ -17,7 +17,7 @@ use super::attention::{RegionGradients, Regions, attend, attend_backward};
 use super::elementwise::sum_rows;
 use super::lstm::{gates_backward, lstm_gates, stack_past, transposed};
 use super::offsets;
-use crate::{Device, Element, Matrix, Tape, Tensor, Var, gemm};
+use crate::{Device, Element, Matrix, Tape, Tensor, Var, gemm, gpu};
 
 /// What [`top_down`] reads.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +42,24 @@ pub struct TopDownInputs {
     pub language: Var,
     /// (4H).
     pub language_bias: Var,
+}
+
+impl TopDownInputs {
+    /// All, in the order of their gradients.
+    fn all(self) -> [Var; 10] {
+        [
+            self.words,
+            self.pictures,
+            self.keys,
+            self.values,
+            self.attention,
+            self.attention_bias,
+            self.query,
+            self.score,
+            self.language,
+            self.language_bias,
+        ]
+    }
 }
 
 /// Hidden rows h2 (N, H) in packed order. Sentence s is about picture `image_of[s]`; all first states are 0.
@@ -76,20 +94,12 @@ pub fn top_down<T: Element>(
     };
     let (words, pictures) = (value(inputs.words), value(inputs.pictures));
     pass.check(&words, &pictures);
+    if let Some(gpu) = device.gpu_for::<T>() {
+        return pass.run_on(gpu, tape, inputs, &words, &pictures);
+    }
     let saved = device.install(|| pass.forward(&words, &pictures));
     let hidden = Tensor::new(&device, &[pass.rows(), pass.sizes.h], saved.hidden());
-    let all = [
-        inputs.words,
-        inputs.pictures,
-        inputs.keys,
-        inputs.values,
-        inputs.attention,
-        inputs.attention_bias,
-        inputs.query,
-        inputs.score,
-        inputs.language,
-        inputs.language_bias,
-    ];
+    let all = inputs.all();
     tape.push(hidden, &all, move |gradient, gradients| {
         for (var, gradient) in all.into_iter().zip(pass.backward(&saved, &gradient)) {
             gradients.add(var, gradient);
@@ -178,6 +188,41 @@ impl<T: Element> Pass<T> {
             self.image_of.iter().all(|&i| i < images),
             "a picture that is not there"
         );
+    }
+
+    fn run_on(
+        self,
+        gpu: &Arc<cuda::Gpu>,
+        tape: &mut Tape<T>,
+        inputs: TopDownInputs,
+        words: &Tensor<T>,
+        pictures: &Tensor<T>,
+    ) -> Var {
+        let shape = [self.rows(), self.sizes.h];
+        let device = self.device;
+        let of = gpu::Inputs {
+            keys: self.regions.keys,
+            values: self.regions.values,
+            attention: self.attention,
+            attention_bias: self.attention_bias,
+            query: self.query,
+            score: self.score,
+            language: self.language,
+            language_bias: self.language_bias,
+            image_of: self.image_of,
+            live: self.live,
+            starts: self.starts,
+        };
+        let pass = gpu::TopDown::forward(gpu, of, words, pictures);
+        let all = inputs.all();
+        let shapes = all.map(|var| tape.value(var).shape().to_vec());
+        let hidden = gpu::tensor(&device, &shape, pass.hidden());
+        tape.push(hidden, &all, move |gradient, gradients| {
+            let found = pass.backward(&gradient);
+            for ((var, shape), gradient) in all.into_iter().zip(&shapes).zip(found) {
+                gradients.add(var, gpu::tensor(&device, shape, gradient));
+            }
+        })
     }
 
     fn forward(&self, words: &Tensor<T>, pictures: &Tensor<T>) -> Saved<T> {

@@ -17,9 +17,12 @@ impl Options {
         self.validate_evaluation()?;
         self.validate_objective()?;
         self.validate_pictures()?;
+        if self.precision.parse::<tensor::Precision>().is_err() {
+            return refuse("precision", &self.precision, "`f32`, `tf32` or `bf16`");
+        }
         match self.device.as_str() {
-            "auto" | "cpu" => Ok(()),
-            other => refuse("device", other, "`auto` or `cpu`"),
+            "auto" | "cpu" | "cuda" => Ok(()),
+            other => refuse("device", other, "`auto`, `cpu` or `cuda`"),
         }
     }
 
@@ -250,7 +253,7 @@ mod tests {
     #[test]
     fn each_bad_value_is_refused_by_name() {
         type Change = fn(&mut Options);
-        let cases: [(&str, Change); 23] = [
+        let cases: [(&str, Change); 24] = [
             ("image-encoding-size", |o| o.image_encoding_size = 0),
             ("word-encoding-size", |o| o.word_encoding_size = 1 << 25),
             ("image-encoding-size", |o| o.image_encoding_size = 255),
@@ -275,6 +278,7 @@ mod tests {
             }),
             ("fappend", |o| o.fappend = "../x".into()),
             ("device", |o| o.device = "gpu".into()),
+            ("precision", |o| o.precision = "f16".into()),
             ("samples", |o| o.samples = 1),
             ("initial-temperature", |o| o.initial_temperature = 0.0),
             ("objective", |o| o.objective = Objective::SelfCritical),

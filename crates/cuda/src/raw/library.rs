@@ -1,0 +1,112 @@
+//! Where the libraries of CUDA are found.
+//!
+//! The driver's own is where the system looks. NVRTC and cuBLAS come with a toolkit or with pip packages, whose folders the
+//! system doesn't know: [`look_in`] loads them from a folder, after which a search by name finds them.
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use libloading::Library;
+
+use crate::Error;
+
+/// Loads NVRTC and cuBLAS from a folder, if they are there; returns the names of the files that were loaded.
+///
+/// # Errors
+/// If the folder can't be read, or a library in it can't be loaded.
+pub fn look_in(folder: &Path) -> Result<Vec<String>, Error> {
+    static KEPT: Mutex<Vec<Library>> = Mutex::new(Vec::new());
+    let failed =
+        |reason: String| Error::call(format!("loading libraries of {}", folder.display()), reason);
+    let entries = std::fs::read_dir(folder).map_err(|e| failed(e.to_string()))?;
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| rank(name).is_some())
+        .collect();
+    // cuBLAS needs its other half first.
+    names.sort_by_key(|name| rank(name));
+    for name in &names {
+        // SAFETY: the initialisers of NVIDIA's libraries may run; that they are NVIDIA's is the promise of whoever named the
+        // folder, as with LD_LIBRARY_PATH.
+        let library = unsafe { Library::new(folder.join(name)) };
+        let library = library.map_err(|e| failed(e.to_string()))?;
+        KEPT.lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .push(library);
+    }
+    Ok(names)
+}
+
+/// Order of loading; none for other files. Names as `libcublas.so.13`, and no second version of one.
+fn rank(name: &str) -> Option<usize> {
+    ["libnvrtc.so.", "libcublasLt.so.", "libcublas.so."]
+        .iter()
+        .position(|prefix| {
+            name.strip_prefix(prefix)
+                .is_some_and(|version| version.bytes().all(|b| b.is_ascii_digit()))
+        })
+}
+
+pub(super) fn driver_is_there() -> bool {
+    // SAFETY: loads the driver's library, whose initialiser has no preconditions.
+    unsafe { cudarc::driver::sys::is_culib_present() }
+}
+
+pub(super) fn need_nvrtc() -> Result<(), Error> {
+    // SAFETY: as above.
+    let there = unsafe { cudarc::nvrtc::sys::is_culib_present() };
+    there.then_some(()).ok_or(Error::NoLibrary("NVRTC"))
+}
+
+pub(super) fn need_cublas() -> Result<(), Error> {
+    // SAFETY: as above.
+    let there = unsafe { cudarc::cublas::sys::is_culib_present() };
+    there.then_some(()).ok_or(Error::NoLibrary("cuBLAS"))
+}
+
+/// Versions of NVRTC and of cuBLAS, major and minor; none where one isn't found. Needs no GPU.
+pub fn versions() -> [(&'static str, Option<(i32, i32)>); 2] {
+    [
+        ("NVRTC", super::nvrtc::version().ok()),
+        ("cuBLAS", cublas_version()),
+    ]
+}
+
+fn cublas_version() -> Option<(i32, i32)> {
+    use cudarc::cublas::sys::{cublasGetProperty, libraryPropertyType_t as Property};
+    need_cublas().ok()?;
+    let property = |which| {
+        let mut value = 0;
+        // SAFETY: the library is there; a number to write to.
+        let status = unsafe { cublasGetProperty(which, &mut value) };
+        status.result().ok().map(|()| value)
+    };
+    Some((
+        property(Property::MAJOR_VERSION)?,
+        property(Property::MINOR_VERSION)?,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_files_and_full_versions_are_left_alone() {
+        assert!(rank("libcublas.so.13").is_some());
+        assert!(rank("libcublasLt.so.13") < rank("libcublas.so.13"));
+        for other in [
+            "libnvrtc-builtins.so.13.2",
+            "libnvrtc.so",
+            "libcudart.so.13",
+        ] {
+            assert_eq!(rank(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_named() {
+        let error = look_in(Path::new("/no/such/folder")).expect_err("no folder");
+        assert!(error.to_string().contains("/no/such/folder"), "{error}");
+    }
+}

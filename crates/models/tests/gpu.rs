@@ -1,0 +1,163 @@
+//! Training steps of every decoder on the emulated GPU against the CPU: same losses, same weights after several steps, same
+//! captions' probabilities. With NEURALTALK_TEST_GPU=0 (a number) on that GPU.
+
+#[path = "../../cuda/tests/emulator/mod.rs"]
+mod emulator;
+
+use models::{
+    AttentionConfig, Decode, Decoder, DecoderConfig, LstmConfig, Objective, RnnConfig, Sentences,
+};
+use nn::{Clip, Dropout, Optimizer, OptimizerConfig};
+use tensor::random::Random;
+use tensor::{Device, Precision, Tensor};
+
+fn gpu(precision: Precision) -> Option<Device> {
+    if let Ok(number) = std::env::var("NEURALTALK_TEST_GPU") {
+        if let Some(folder) = std::env::var_os("NEURALTALK_CUDA_LIBRARIES") {
+            tensor::look_for_cuda_in(folder.as_ref()).expect("a folder with libraries");
+        }
+        let number = number.parse().expect("NEURALTALK_TEST_GPU is a number");
+        return Some(Device::cuda(number, precision, 2).expect("the GPU opens"));
+    }
+    Some(Device::cpu(2).with_gpu(emulator::gpu(precision)?))
+}
+
+const FEATURE: usize = 11;
+const VOCABULARY: usize = 37;
+const IMAGES: usize = 3;
+const REGIONS: usize = 4;
+
+fn decoders() -> [DecoderConfig; 3] {
+    [
+        DecoderConfig::Lstm(LstmConfig {
+            feature: FEATURE,
+            embedding: 10,
+            hidden: 14,
+            vocabulary: VOCABULARY,
+            tanh_c: false,
+        }),
+        DecoderConfig::Rnn(RnnConfig {
+            feature: FEATURE,
+            embedding: 10,
+            hidden: 14,
+            vocabulary: VOCABULARY,
+            relu_encoders: true,
+            feed_once: false,
+        }),
+        DecoderConfig::Attention(AttentionConfig {
+            feature: FEATURE,
+            projection: 9,
+            embedding: 10,
+            hidden: 14,
+            attention: 8,
+            vocabulary: VOCABULARY,
+        }),
+    ]
+}
+
+fn features(config: &DecoderConfig, device: &Device) -> Tensor {
+    let shape: &[usize] = match config {
+        DecoderConfig::Attention(_) => &[IMAGES, REGIONS, FEATURE],
+        _ => &[IMAGES, FEATURE],
+    };
+    let mut random = Random::new(5, 1);
+    let values: Vec<f64> = (0..shape.iter().product())
+        .map(|_| random.uniform())
+        .collect();
+    Tensor::from_values(device, shape, &values)
+}
+
+/// Losses of the steps, the gradient's norms, and the weights at the end; a clip of both kinds, L2, dropout, label smoothing.
+fn train(config: &DecoderConfig, device: &Device) -> (Vec<f64>, Vec<(String, Vec<f32>)>) {
+    let mut decoder = Decoder::<f32>::new(config.clone(), &[0.1; VOCABULARY], 3, device);
+    let adam = OptimizerConfig::Adam {
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-3,
+        weight_decay: 0.01,
+    };
+    let mut optimizer = Optimizer::new(adam, decoder.parameters());
+    let features = features(config, device);
+    let (image_of, live) = ([2, 0, 1, 2, 0], [5, 5, 3, 2, 1]);
+    let words: usize = live.iter().sum();
+    let mut random = Random::new(9, 1);
+    let mut word = || (random.uniform() * VOCABULARY as f64) as u32;
+    let (inputs, targets): (Vec<u32>, Vec<u32>) = (0..words).map(|_| (word(), word())).unzip();
+    let batch = Sentences {
+        image_of: &image_of,
+        live: &live,
+        inputs: &inputs,
+        targets: &targets,
+    };
+    let mut seen = Vec::new();
+    for step in 0..4 {
+        let dropout = Dropout::Random {
+            seed: 1,
+            step,
+            encoder: 0.3,
+            decoder: 0.5,
+        };
+        let objective = Objective {
+            weights: None,
+            smoothing: 0.1,
+        };
+        let loss = decoder.loss(&features, &batch, objective, &dropout, true);
+        let clip = Clip {
+            value: Some(0.5),
+            norm: Some(0.8),
+        };
+        let parameters = decoder.parameters_mut();
+        let norm = optimizer.step(parameters, &loss.gradients, 0.02, 0.2, 1e-3, clip);
+        seen.extend([loss.total, norm.expect("the norm is clipped")]);
+    }
+    // The probabilities that a search would see, two words on.
+    let mut log_probs = Vec::new();
+    let state = decoder.start(&features);
+    let state = decoder.step(&state, &[0, 1, 2], &[0, 0, 0], &mut log_probs);
+    decoder.step(&state, &[2, 0], &[5, 7], &mut log_probs);
+    let weights = decoder.parameters().iter();
+    let mut numbers: Vec<_> = weights
+        .map(|p| (p.name.clone(), p.value.data().to_vec()))
+        .collect();
+    numbers.push(("log probabilities".into(), log_probs));
+    (seen, numbers)
+}
+
+#[test]
+fn training_is_the_same_on_both_devices() {
+    for (precision, tolerance) in [(Precision::Single, 2e-4), (Precision::Bf16, 5e-2)] {
+        let Some(device) = gpu(precision) else { return };
+        let cpu = Device::cpu(2);
+        for config in decoders() {
+            let ((seen, got), (expected, want)) = (train(&config, &device), train(&config, &cpu));
+            assert!(expected[6] < expected[0], "it learns: {expected:?}");
+            for (a, b) in seen.iter().zip(&expected) {
+                let error = (a - b).abs() / b;
+                assert!(
+                    error < tolerance,
+                    "{config:?} {precision:?}: {seen:?}, not {expected:?}"
+                );
+            }
+            for ((name, a), (_, b)) in got.iter().zip(&want) {
+                let norm = |x: &mut dyn Iterator<Item = f32>| x.map(|x| x * x).sum::<f32>().sqrt();
+                let difference = norm(&mut a.iter().zip(b).map(|(a, b)| a - b));
+                let error = f64::from(difference / norm(&mut b.iter().copied()));
+                assert!(
+                    error < tolerance,
+                    "{config:?} {precision:?} {name}: {error:.1e}"
+                );
+            }
+        }
+    }
+}
+
+/// The same step twice gives the same bits: no kernel's sum depends on timing.
+#[test]
+fn the_same_run_gives_the_same_bits() {
+    let Some(device) = gpu(Precision::Single) else {
+        return;
+    };
+    for config in decoders() {
+        assert_eq!(train(&config, &device), train(&config, &device));
+    }
+}

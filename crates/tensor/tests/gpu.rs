@@ -1,0 +1,420 @@
+//! Every operation that has kernels, on the emulated GPU against the CPU: values and gradients, on random shapes.
+//!
+//! With NEURALTALK_TEST_GPU=0 (a number) the same cases run on that GPU; `benchmarks/gpu` does that.
+
+#[path = "../../cuda/tests/emulator/mod.rs"]
+mod emulator;
+
+mod checks;
+
+use std::sync::Arc;
+
+use checks::{mixed, random};
+use cuda::{Folder, Gpu, Precision};
+use tensor::ops::{self, LstmWeights, Mask, Targets, TopDownInputs};
+use tensor::random::Random;
+use tensor::update::{self, Prepare, Rule};
+use tensor::{Device, Tape, Tensor, Var};
+
+/// The GPU that the tests are for; none, with the reason printed, where there is nothing to run kernels.
+fn gpu(precision: Precision) -> Option<Arc<Gpu>> {
+    let Ok(number) = std::env::var("NEURALTALK_TEST_GPU") else {
+        return emulator::gpu(precision);
+    };
+    if let Some(folder) = std::env::var_os("NEURALTALK_CUDA_LIBRARIES") {
+        cuda::look_in(folder.as_ref()).expect("a folder with libraries");
+    }
+    let number = number.parse().expect("NEURALTALK_TEST_GPU is a number");
+    Some(Gpu::open(number, precision, &Folder::none()).expect("the GPU opens"))
+}
+
+type Build = Box<dyn Fn(&mut Tape<f32>, &[Var]) -> Var>;
+
+/// Name, shapes of the inputs, operation.
+struct Case(String, Vec<Vec<usize>>, Build);
+
+fn case(
+    name: impl Into<String>,
+    shapes: &[&[usize]],
+    build: impl Fn(&mut Tape<f32>, &[Var]) -> Var + 'static,
+) -> Case {
+    let shapes = shapes.iter().map(|s| s.to_vec()).collect();
+    Case(name.into(), shapes, Box::new(build))
+}
+
+/// The output, and the gradients of all inputs of a loss that tells all outputs apart.
+fn outcome(device: &Device, Case(_, shapes, build): &Case) -> Vec<Tensor<f32>> {
+    let mut tape = Tape::new(device);
+    let inputs: Vec<Var> = shapes
+        .iter()
+        .zip(1..)
+        .map(|(shape, seed)| tape.parameter(random(device, shape, seed)))
+        .collect();
+    let y = build(&mut tape, &inputs);
+    let mut all = vec![tape.value(y).clone()];
+    let loss = mixed(&mut tape, y);
+    let mut gradients = tape.backward(loss);
+    all.extend(inputs.into_iter().filter_map(|v| gradients.take(v)));
+    all
+}
+
+/// ‖a - b‖ / ‖b‖; infinite where anything is not finite.
+fn distance(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len(), "lengths");
+    let sum = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
+    let difference = sum(&mut a.iter().zip(b).map(|(&a, &b)| f64::from(a) - f64::from(b)));
+    let size = sum(&mut b.iter().map(|&b| b.into()));
+    if difference == 0.0 {
+        0.0
+    } else {
+        difference / size.max(1e-12)
+    }
+}
+
+fn compare(what: &str, got: &[Tensor<f32>], want: &[Tensor<f32>], tolerance: f64) {
+    assert_eq!(got.len(), want.len(), "{what}: as many gradients");
+    for (which, (got, want)) in got.iter().zip(want).enumerate() {
+        assert_eq!(got.shape(), want.shape(), "{what}: shape of {which}");
+        let error = distance(got.data(), want.data());
+        let which = match which {
+            0 => "the value".to_owned(),
+            n => format!("gradient {n}"),
+        };
+        assert!(
+            error <= tolerance,
+            "{what}: {which} is {error:.1e} from the CPU's"
+        );
+    }
+}
+
+fn below(random: &mut Random, n: usize) -> usize {
+    (random.uniform() * n as f64) as usize
+}
+
+/// Live rows of each step, never growing.
+fn live(random: &mut Random) -> Arc<[usize]> {
+    let mut rows = 1 + below(random, 6);
+    let steps = 1 + below(random, 5);
+    let mut step = || {
+        let now = rows;
+        rows -= below(random, rows);
+        now
+    };
+    (0..steps).map(|_| step()).collect()
+}
+
+/// This table is the inventory of what runs on a GPU. Sizes lie on both sides of a warp and of a block.
+fn cases(seed: u64) -> Vec<Case> {
+    let r = &mut Random::new(seed, 0);
+    let (n, m, k) = (1 + below(r, 40), 1 + below(r, 40), 1 + below(r, 20));
+    let (long, wide) = (1 + below(r, 700), 250 + below(r, 300));
+    let live = live(r);
+    let rows: usize = live.iter().sum();
+    let (e, h) = (1 + below(r, 20), 1 + below(r, 70));
+    let table = 1 + below(r, 30);
+    let picked: Arc<[usize]> = (0..n).map(|_| below(r, table)).collect();
+    let cut = below(r, n + 1);
+    let words: Vec<u32> = (0..n).map(|_| below(r, wide) as u32).collect();
+    let counts: Vec<f32> = (0..n).map(|_| r.uniform() as f32 * 2.0 - 0.5).collect();
+    let smoothing = [0.0, 0.1][below(r, 2)];
+    let (regions, a, p, images) = (
+        1 + below(r, 12),
+        1 + below(r, 40),
+        1 + below(r, 40),
+        1 + below(r, 4),
+    );
+    let image_of: Arc<[usize]> = (0..live[0]).map(|_| below(r, images)).collect();
+    let tanh_c = below(r, 2) == 0;
+    let (lstm_live, top_live) = (live.clone(), live);
+    let top_h = 1 + below(r, 24);
+    vec![
+        case("add", &[&[n, m], &[n, m]], |t, v| ops::add(t, v[0], v[1])),
+        case("mul", &[&[n, m], &[n, m]], |t, v| ops::mul(t, v[0], v[1])),
+        case("the same twice", &[&[n, m]], |t, v| ops::mul(t, v[0], v[0])),
+        case("scale", &[&[long]], |t, v| ops::scale(t, v[0], -2.5)),
+        case("relu", &[&[long]], |t, v| ops::relu(t, v[0])),
+        case("relu6", &[&[long]], |t, v| {
+            let x = ops::scale(t, v[0], 10.0);
+            ops::relu6(t, x)
+        }),
+        case("sigmoid", &[&[long]], |t, v| ops::sigmoid(t, v[0])),
+        case("tanh", &[&[long]], |t, v| ops::tanh(t, v[0])),
+        case("matmul", &[&[n, k], &[k, m]], |t, v| {
+            ops::matmul(t, v[0], v[1])
+        }),
+        case("linear", &[&[n, k], &[k, m], &[m]], |t, v| {
+            ops::linear(t, v[0], v[1], v[2])
+        }),
+        case("add_bias of many rows", &[&[long, 3], &[3]], |t, v| {
+            ops::add_bias(t, v[0], v[1])
+        }),
+        case("reshape", &[&[n, 2 * m]], move |t, v| {
+            ops::reshape(t, v[0], &[2 * n, m])
+        }),
+        case("gather", &[&[table, m]], move |t, v| {
+            ops::gather(t, v[0], picked.clone())
+        }),
+        case("concat_rows", &[&[n, m], &[k, m]], |t, v| {
+            ops::concat_rows(t, v[0], v[1])
+        }),
+        case("slice_rows", &[&[n, m]], move |t, v| {
+            ops::slice_rows(t, v[0], cut..n)
+        }),
+        case("dropout", &[&[n, m]], move |t, v| {
+            let mask = Mask::random(t.device(), (n, m), 0.4, seed << 40 | 7, seed << 33 | 3);
+            ops::dropout(t, v[0], &mask)
+        }),
+        case(
+            "global_average_pool",
+            &[&[images, regions, 2, p]],
+            |t, v| ops::global_average_pool(t, v[0]),
+        ),
+        case(
+            "lstm",
+            &[&[rows, e], &[e, 4 * h], &[h, 4 * h], &[4 * h]],
+            move |t, v| {
+                let weights = LstmWeights {
+                    input: v[1],
+                    hidden: v[2],
+                    bias: v[3],
+                };
+                ops::lstm(t, v[0], weights, lstm_live.clone(), tanh_c)
+            },
+        ),
+        case(
+            format!("output_cross_entropy, smoothing {smoothing}"),
+            &[&[n, k], &[k, wide], &[wide]],
+            move |t, v| {
+                let targets = Targets {
+                    words: &words,
+                    weights: &counts,
+                    smoothing,
+                };
+                ops::output_cross_entropy(t, (v[0], v[1], v[2]), targets).0
+            },
+        ),
+        case(
+            "top_down",
+            &[
+                &[rows, 4 * top_h],
+                &[images, 4 * top_h],
+                &[images, regions, a],
+                &[images, regions, p],
+                &[2 * top_h, 4 * top_h],
+                &[4 * top_h],
+                &[top_h, a],
+                &[a],
+                &[p + 2 * top_h, 4 * top_h],
+                &[4 * top_h],
+            ],
+            move |t, v| {
+                let inputs = TopDownInputs {
+                    words: v[0],
+                    pictures: v[1],
+                    keys: v[2],
+                    values: v[3],
+                    attention: v[4],
+                    attention_bias: v[5],
+                    query: v[6],
+                    score: v[7],
+                    language: v[8],
+                    language_bias: v[9],
+                };
+                ops::top_down(t, inputs, image_of.clone(), top_live.clone())
+            },
+        ),
+        // Without kernels: they run on the CPU, in the midst of what runs on the GPU.
+        case("columns of a product", &[&[n, k], &[k, m]], move |t, v| {
+            let y = ops::matmul(t, v[0], v[1]);
+            let y = ops::slice_cols(t, y, 0..m.div_ceil(2));
+            ops::tanh(t, y)
+        }),
+    ]
+}
+
+#[test]
+fn every_operation_gives_what_the_cpu_gives() {
+    let Some(gpu) = gpu(Precision::Single) else {
+        return;
+    };
+    let cpu = Device::cpu(2);
+    let device = Device::cpu(2).with_gpu(gpu);
+    for seed in 1..=6 {
+        for case in cases(seed) {
+            let what = format!("{} (seed {seed}, {:?})", case.0, case.1);
+            compare(&what, &outcome(&device, &case), &outcome(&cpu, &case), 1e-5);
+        }
+    }
+    log_probabilities_and_word_losses(&device, &cpu);
+    every_rule_moves_the_weights(&device, &cpu);
+    if std::env::var_os("NEURALTALK_TEST_GPU").is_none() {
+        let used = emulator::used();
+        let unused: Vec<_> = cuda::kernels::NAMES
+            .iter()
+            .filter(|n| !used.contains(*n))
+            .collect();
+        let unused: Vec<_> = unused.into_iter().filter(|n| **n != "to_half").collect();
+        assert!(unused.is_empty(), "no case has run {unused:?}");
+    }
+}
+
+/// Not on the tape.
+fn log_probabilities_and_word_losses(device: &Device, cpu: &Device) {
+    let run = |device: &Device| {
+        let [h, w, b] = [(vec![7, 5], 1), (vec![5, 300], 2), (vec![300], 3)]
+            .map(|(shape, seed)| random::<f32>(device, &shape, seed));
+        let mut out = vec![0.0; 7 * 300];
+        // Large numbers, so that some words are below the floor of 1e-20.
+        let far = Tensor::from_values(
+            device,
+            &[7, 5],
+            &h.data().iter().map(|x| 40.0 * x).collect::<Vec<f32>>(),
+        );
+        ops::log_probabilities(&far, &w, &b, &mut out);
+        let mut tape = Tape::new(device);
+        let vars = [far, w, b].map(|x| tape.constant(x));
+        let targets = Targets {
+            words: &[0, 299, 4, 5, 6, 7, 8],
+            weights: &[1.0; 7],
+            smoothing: 0.0,
+        };
+        let (_, losses) = ops::output_cross_entropy(&mut tape, vars.into(), targets);
+        (out, losses.iter().map(|&l| l as f32).collect::<Vec<_>>())
+    };
+    let (got, want) = (run(device), run(cpu));
+    assert!(
+        want.0.iter().any(|&x| x < -40.0),
+        "some are near the floor of ln 1e-20"
+    );
+    assert!(distance(&got.0, &want.0) < 1e-6, "log probabilities");
+    assert!(distance(&got.1, &want.1) < 1e-6, "losses of the words");
+}
+
+/// All rules, with clipping and L2, several steps from the same weights.
+fn every_rule_moves_the_weights(device: &Device, cpu: &Device) {
+    let (learning_rate, epsilon) = (0.1, 1e-3);
+    let rule = |which: usize, step: u64| match which {
+        0 => Rule::Momentum {
+            learning_rate,
+            momentum: 0.9,
+        },
+        1 => Rule::Adagrad {
+            learning_rate,
+            epsilon,
+        },
+        2 => Rule::Rmsprop {
+            learning_rate,
+            decay: 0.95,
+            epsilon,
+        },
+        3 => Rule::Adadelta {
+            decay: 0.95,
+            epsilon,
+        },
+        _ => Rule::Adam {
+            learning_rate,
+            beta1: 0.9,
+            beta2: 0.99,
+            epsilon,
+            weight_decay: 0.1,
+            step,
+        },
+    };
+    let prepare = Prepare {
+        scale: 0.5,
+        l2: 0.3,
+        clip: 0.2,
+    };
+    for which in 0..5 {
+        let run = |device: &Device| {
+            let mut weight = random::<f32>(device, &[3, 211], 5);
+            let shared = weight.clone();
+            let mut averages = vec![Tensor::zeros(device, &[3, 211]); rule(which, 1).averages()];
+            let mut norms = Vec::new();
+            for step in 1..=4 {
+                let gradient = random(device, &[3, 211], 10 + step);
+                norms.push(update::squared_norm(prepare, &weight, &gradient) as f32);
+                update::apply(
+                    &rule(which, step),
+                    prepare,
+                    &mut weight,
+                    &gradient,
+                    &mut averages,
+                );
+            }
+            assert_eq!(
+                shared.data(),
+                random::<f32>(device, &[3, 211], 5).data(),
+                "a clone moved"
+            );
+            let norms = Tensor::new(device, &[4], norms);
+            [vec![weight, norms], averages].concat()
+        };
+        compare(&format!("rule {which}"), &run(device), &run(cpu), 1e-5);
+    }
+}
+
+/// In bf16 and tf32 the same within what their mantissas allow, where gradients are differences of nearly equal numbers with
+/// little left; operations with products only.
+#[test]
+fn coarser_products_are_near() {
+    for (precision, tolerance) in [(Precision::Tf32, 3e-2), (Precision::Bf16, 2e-1)] {
+        let Some(gpu) = gpu(precision) else { return };
+        let cpu = Device::cpu(2);
+        let device = Device::cpu(2).with_gpu(gpu);
+        for seed in 1..=3 {
+            for case in cases(seed) {
+                if ["matmul", "linear", "lstm", "top_down"].contains(&case.0.as_str())
+                    || case.0.starts_with("output")
+                {
+                    let what = format!("{} ({precision:?}, seed {seed}, {:?})", case.0, case.1);
+                    compare(
+                        &what,
+                        &outcome(&device, &case),
+                        &outcome(&cpu, &case),
+                        tolerance,
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn masks_have_the_bits_of_the_cpu() {
+    let Some(gpu) = gpu(Precision::Single) else {
+        return;
+    };
+    let device = Device::cpu(1).with_gpu(gpu);
+    for shape in [(1, 1), (3, 7), (40, 101)] {
+        let mask = |device: &Device| {
+            let mask = Mask::<f32>::random(device, shape, 0.5, u64::MAX - 3, 1 << 40);
+            mask.factors().data().to_vec()
+        };
+        assert_eq!(mask(&device), mask(&Device::cpu(2)), "{shape:?}");
+    }
+}
+
+/// f64 has no kernels: on a device with a GPU it computes on the CPU, to the bit.
+#[test]
+fn doubles_stay_on_the_cpu() {
+    let Some(gpu) = gpu(Precision::Single) else {
+        return;
+    };
+    let run = |device: &Device| {
+        let inputs = [
+            random::<f64>(device, &[4, 3], 1),
+            random(device, &[3, 5], 2),
+        ];
+        checks::run(&inputs, &|tape, v| {
+            let y = ops::matmul(tape, v[0], v[1]);
+            let y = ops::tanh(tape, y);
+            mixed(tape, y)
+        })
+    };
+    let (got, want) = (run(&Device::cpu(1).with_gpu(gpu)), run(&Device::cpu(1)));
+    assert_eq!(got.0, want.0);
+    for (a, b) in got.1.iter().zip(&want.1) {
+        assert_eq!(a.data(), b.data());
+    }
+}
