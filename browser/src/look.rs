@@ -48,16 +48,11 @@ impl Browser {
         let [width, height] = PHONE;
         let size =
             json!({"width": width, "height": height, "deviceScaleFactor": 2, "mobile": true});
-        match yes {
-            true => {
-                self.chromium("Emulation.setDeviceMetricsOverride", size)
-                    .await
-            }
-            false => {
-                self.chromium("Emulation.clearDeviceMetricsOverride", json!({}))
-                    .await
-            }
+        let (name, size) = match yes {
+            true => ("Emulation.setDeviceMetricsOverride", size),
+            false => ("Emulation.clearDeviceMetricsOverride", json!({})),
         };
+        self.chromium(name, size).await;
     }
 
     /// Light or dark, with the page's own button.
@@ -72,10 +67,14 @@ impl Browser {
         .await;
     }
 
+    async fn settle(&self, what: &str) {
+        let settled = self.page.execute_async(SETTLED, vec![]).await;
+        settled.unwrap_or_else(|error| panic!("{what}: {error}"));
+    }
+
     /// Leaves a picture of the page in `target/screenshots`.
     pub async fn picture(&self, name: &str) {
-        let settled = self.page.execute_async(SETTLED, vec![]).await;
-        settled.unwrap_or_else(|error| panic!("{name}: {error}"));
+        self.settle(name).await;
         let page = self.chromium("Page.getLayoutMetrics", json!({})).await;
         let side = |name: &str| page["cssContentSize"][name].as_f64().expect("a number") as u64;
         // A dialog lies over the window only, and cards below it are not drawn before they are scrolled to.
@@ -117,8 +116,7 @@ impl Browser {
         for theme in ["dark", "light"] {
             self.theme(theme).await;
             // Colours on their way from one theme to the other have no contrast to speak of.
-            let settled = self.page.execute_async(SETTLED, vec![]).await;
-            settled.unwrap_or_else(|error| panic!("{page}: {error}"));
+            self.settle(page).await;
             let script = "const done = arguments[arguments.length - 1];
                 axe.run(document, {resultTypes: ['violations']}).then((r) => done(r.violations
                     .filter((v) => ['serious', 'critical'].includes(v.impact))

@@ -1,13 +1,8 @@
 //! `--device` and `--threads`, the same for every command that computes.
 //!
-//! Here: opening what was asked for, and where the libraries of CUDA are looked for. Not here: the list of what is there
-//! (`commands/devices.rs`).
-
-use std::path::PathBuf;
+//! Not here: the list of what is there (`commands/devices.rs`).
 
 use tensor::{Device, GpuError, Precision};
-
-use crate::exit::Failure;
 
 /// Where to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -39,33 +34,10 @@ impl DeviceArgs {
             Kind::Cpu => {}
             Kind::Auto => say_what_auto_takes(),
             // Captions are to be the CPU's word for word, so products are f32's.
-            Kind::Cuda => {
-                find_libraries()?;
-                return Ok(Device::cuda(0, Precision::Single, self.threads)?);
-            }
+            Kind::Cuda => return Ok(Device::cuda(0, Precision::Single, self.threads)?),
         }
         Ok(Device::cpu(self.threads))
     }
-}
-
-/// Looks for NVRTC and cuBLAS in the folder that NEURALTALK_CUDA_LIBRARIES names, if it names one.
-pub(crate) fn find_libraries() -> anyhow::Result<()> {
-    let Some(folder) = std::env::var_os("NEURALTALK_CUDA_LIBRARIES").map(PathBuf::from) else {
-        return Ok(());
-    };
-    let found = tensor::look_for_cuda_in(&folder).map_err(|error| {
-        Failure::usage(format!("NEURALTALK_CUDA_LIBRARIES: {error}"))
-            .hint("it is the folder that has libcublas.so and libnvrtc.so in it")
-    })?;
-    if found.is_empty() {
-        let message = format!(
-            "NEURALTALK_CUDA_LIBRARIES: no CUDA library is in `{}`",
-            folder.display()
-        );
-        let hint = "it is the folder that has libcublas.so and libnvrtc.so in it";
-        return Err(Failure::usage(message).hint(hint).into());
-    }
-    Ok(())
 }
 
 /// One line on standard error where a GPU is left idle. Without one there is nothing to say: most machines have none.

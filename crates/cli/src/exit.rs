@@ -116,9 +116,9 @@ fn opinion(cause: &(dyn Error + 'static)) -> Option<Exit> {
         return Some(io_or_data(error.is_io()));
     }
     if let Some(error) = cause.downcast_ref::<tensor::GpuError>() {
-        return Some(match error {
-            tensor::GpuError::OutOfMemory { .. } | tensor::GpuError::Call { .. } => Exit::Io,
-            _ => Exit::Usage,
+        return Some(match error.is_refusal() {
+            true => Exit::Io,
+            false => Exit::Usage,
         });
     }
     if cause.is::<data::VocabularyError>() || cause.is::<models::ParameterError>() {

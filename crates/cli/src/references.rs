@@ -30,7 +30,7 @@ const NAMES: [Name; 4] = [
 impl References {
     /// Reads a folder or a file; a file that is no caption file may still be a dataset.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
-        if path.is_dir() || is_table(path) {
+        if path.is_dir() || path.is_file() && Dataset::is_told_by_name(path) {
             return Ok(Self::Dataset(Dataset::open(path)?));
         }
         match read_references(path) {
@@ -69,14 +69,6 @@ impl References {
             Self::Dataset(dataset) => captions(&dataset, splits, NAMES[0], tokenization),
         }
     }
-}
-
-/// Files that would otherwise be read as plain lines: CSV, and Flickr's tokens.
-fn is_table(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let name = name.to_ascii_lowercase();
-    let endings = [".csv", ".token", ".token.txt"];
-    path.is_file() && endings.iter().any(|ending| name.ends_with(ending))
 }
 
 /// Whether the file is JSON, but of no kind of caption file; what is not JSON at all is no dataset either.

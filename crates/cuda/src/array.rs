@@ -24,7 +24,7 @@ pub struct Array<E: Number> {
     gpu: Arc<Gpu>,
     address: u64,
     len: usize,
-    twin: OnceLock<Option<Box<Twin>>>,
+    twin: OnceLock<Box<Twin>>,
     of: PhantomData<E>,
 }
 
@@ -93,14 +93,11 @@ impl<E: Number> Array<E> {
 
     /// All of them, to be read.
     pub fn all(&self) -> In<'_, E> {
-        let half = match self.twin.get() {
-            Some(Some(twin)) => Some((twin.numbers.address, twin.cols, twin.stride)),
-            _ => None,
-        };
+        let twin = self.twin.get();
         In {
             address: self.address,
             len: self.len,
-            half,
+            half: twin.map(|twin| (twin.numbers.address, twin.cols, twin.stride)),
             of: PhantomData,
         }
     }
@@ -154,11 +151,11 @@ impl Array<f32> {
                 let mut numbers = Array::fresh(&self.gpu, rows * stride);
                 let (mut to, from) = (numbers.all_mut(), self.all());
                 crate::kernels::to_half(&self.gpu, from, cols, &mut to, stride, (rows, cols));
-                Some(Box::new(Twin {
+                Box::new(Twin {
                     numbers,
                     cols,
                     stride,
-                }))
+                })
             });
         }
         self.all()
@@ -172,11 +169,11 @@ impl Array<f32> {
         if let Some(numbers) = numbers {
             let stride = half_stride(cols);
             assert_eq!(numbers.len * cols, self.len * stride, "bf16 of an array");
-            self.twin = OnceLock::from(Some(Box::new(Twin {
+            self.twin = OnceLock::from(Box::new(Twin {
                 numbers,
                 cols,
                 stride,
-            })));
+            }));
         }
         self
     }
@@ -323,37 +320,20 @@ impl<'a, E: Number> Out<'a, E> {
 
 impl<E: Number> From<In<'_, E>> for Argument {
     fn from(x: In<'_, E>) -> Self {
-        Self {
-            bits: x.address,
-            size: 8,
-        }
-    }
-}
-
-impl<E: Number> From<Option<In<'_, E>>> for Argument {
-    fn from(x: Option<In<'_, E>>) -> Self {
-        Self {
-            bits: x.map_or(0, |x| x.address),
-            size: 8,
-        }
+        x.address.into()
     }
 }
 
 impl<E: Number> From<&mut Out<'_, E>> for Argument {
     fn from(x: &mut Out<'_, E>) -> Self {
-        Self {
-            bits: x.address,
-            size: 8,
-        }
+        x.address.into()
     }
 }
 
-impl<E: Number> From<Option<&mut Out<'_, E>>> for Argument {
-    fn from(x: Option<&mut Out<'_, E>>) -> Self {
-        Self {
-            bits: x.map_or(0, |x| x.address),
-            size: 8,
-        }
+/// None is the null pointer.
+impl<X: Into<Argument>> From<Option<X>> for Argument {
+    fn from(x: Option<X>) -> Self {
+        x.map_or_else(|| 0u64.into(), Into::into)
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Error {
     },
     /// A library of the CUDA runtime that isn't found.
     NoLibrary(&'static str),
+    /// What is wrong with the folder of libraries that was named.
+    Libraries(String),
     /// The GPU is older than the kernels allow.
     OldDevice {
         /// Its name.
@@ -65,6 +67,11 @@ impl Error {
         }
     }
 
+    /// True where the GPU or its driver refused something, false where something is missing or too old.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::OutOfMemory { .. } | Self::Call { .. })
+    }
+
     /// What to try next.
     pub fn hint(&self) -> String {
         match self {
@@ -80,6 +87,9 @@ impl Error {
             Self::NoLibrary(_) => {
                 "`pip install nvidia-cublas nvidia-cuda-nvrtc` brings it; name its folder in \
                  NEURALTALK_CUDA_LIBRARIES or LD_LIBRARY_PATH"
+            }
+            Self::Libraries(_) => {
+                "it is the folder that has libcublas.so and libnvrtc.so in it"
             }
             Self::OldDevice { .. } => "use `--device cpu`",
             Self::Compile { .. } => {
@@ -114,6 +124,7 @@ impl fmt::Display for Error {
                 version(*needed)
             ),
             Self::NoLibrary(name) => write!(f, "the CUDA library {name} is not found"),
+            Self::Libraries(problem) => write!(f, "NEURALTALK_CUDA_LIBRARIES: {problem}"),
             Self::OldDevice {
                 name,
                 capability: (major, minor),

@@ -91,6 +91,14 @@ fn size(n: usize) -> u32 {
     u32::try_from(n).expect("a size below 2^32")
 }
 
+/// Numbers up to the end of a block of (rows, cols) whose rows lie `stride` apart.
+fn block_end(rows: usize, cols: usize, stride: usize) -> usize {
+    match rows * cols {
+        0 => 0,
+        _ => (rows - 1) * stride + cols,
+    }
+}
+
 /// x (rows, cols; rows `from_stride` apart) to bf16 in y (rows `to_stride` apart).
 pub(crate) fn to_half(
     gpu: &Arc<Gpu>,

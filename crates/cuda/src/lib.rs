@@ -21,5 +21,5 @@ pub use error::Error;
 pub use gpu::{Gpu, Precision};
 pub use product::Matrix;
 pub use raw::driver::{Description, devices};
-pub use raw::library::{look_in, versions};
+pub use raw::library::{look, versions};
 pub use stored::Folder;

@@ -2,14 +2,8 @@
 //!
 //! NEURALTALK_CUDA_LIBRARIES names a folder with NVRTC (`pip install nvidia-cuda-nvrtc` brings one).
 
-use std::path::PathBuf;
-
 fn nvrtc_is_there() -> bool {
-    if let Some(folder) = std::env::var_os("NEURALTALK_CUDA_LIBRARIES").map(PathBuf::from) {
-        let found =
-            cuda::look_in(&folder).expect("NEURALTALK_CUDA_LIBRARIES is a folder with libraries");
-        println!("loaded {found:?} of {}", folder.display());
-    }
+    cuda::look().expect("NEURALTALK_CUDA_LIBRARIES is a folder with libraries");
     match cuda::raw::compile("", "sm_80") {
         Err(cuda::Error::NoLibrary(name)) => {
             println!("skipped: {name} is not found; NEURALTALK_CUDA_LIBRARIES may name its folder");

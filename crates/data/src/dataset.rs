@@ -139,6 +139,11 @@ impl Dataset {
         })
     }
 
+    /// True where a file's name alone says that it holds a dataset; other forms are told by what is in them.
+    pub fn is_told_by_name(path: &Path) -> bool {
+        form::is_told_by_name(path)
+    }
+
     /// Sentences of one split, with the picture each belongs to.
     pub fn captions(&self, split: Split) -> impl Iterator<Item = (&ImageRecord, &Caption)> {
         self.of_split(split)

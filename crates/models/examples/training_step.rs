@@ -47,9 +47,6 @@ fn open(kind: &str, threads: usize) -> Device {
     let Ok(precision) = kind.parse() else {
         return Device::cpu(threads);
     };
-    if let Some(folder) = std::env::var_os("NEURALTALK_CUDA_LIBRARIES") {
-        tensor::look_for_cuda_in(folder.as_ref()).expect("a folder with libraries");
-    }
     Device::cuda(0, precision, threads).unwrap_or_else(|e| panic!("{e}; {}", e.hint()))
 }
 

@@ -13,9 +13,6 @@ use tensor::{Device, Precision, Tensor};
 
 fn gpu(precision: Precision) -> Option<Device> {
     if let Ok(number) = std::env::var("NEURALTALK_TEST_GPU") {
-        if let Some(folder) = std::env::var_os("NEURALTALK_CUDA_LIBRARIES") {
-            tensor::look_for_cuda_in(folder.as_ref()).expect("a folder with libraries");
-        }
         let number = number.parse().expect("NEURALTALK_TEST_GPU is a number");
         return Some(Device::cuda(number, precision, 2).expect("the GPU opens"));
     }

@@ -24,7 +24,7 @@ pub mod update;
 
 pub use cuda::{
     Description as GpuDescription, Error as GpuError, Precision, devices as gpus,
-    look_in as look_for_cuda_in, versions as cuda_versions,
+    look as look_for_cuda, versions as cuda_versions,
 };
 pub use device::Device;
 pub use element::Element;

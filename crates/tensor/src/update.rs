@@ -72,13 +72,13 @@ pub fn apply<T: Element>(
     gradient: &Tensor<T>,
     averages: &mut [Tensor<T>],
 ) {
+    assert_eq!(weight.shape(), gradient.shape(), "gradient of a parameter");
+    assert_eq!(
+        averages.len(),
+        rule.averages(),
+        "running averages of a rule"
+    );
     if let Some(gpu) = weight.device().gpu_for::<T>().cloned() {
-        assert_eq!(weight.shape(), gradient.shape(), "gradient of a parameter");
-        assert_eq!(
-            averages.len(),
-            rule.averages(),
-            "running averages of a rule"
-        );
         return gpu::apply(&gpu, rule, prepare, weight, gradient, averages);
     }
     match *rule {
@@ -132,10 +132,9 @@ pub fn apply<T: Element>(
             weight_decay,
             step,
         } => {
-            let t = step as f64;
-            let lr = T::of(learning_rate / (1.0 - beta1.powf(t)));
-            let unbias = T::of(1.0 / (1.0 - beta2.powf(t)));
-            let keep = T::of(1.0 - learning_rate * weight_decay);
+            let AdamStep { rate, unbias, keep } =
+                AdamStep::new(learning_rate, [beta1, beta2], weight_decay, step);
+            let (lr, unbias, keep) = (T::of(rate), T::of(unbias), T::of(keep));
             let eps = T::of(epsilon);
             let (b1, r1) = (T::of(beta1), T::of(1.0 - beta1));
             let (b2, r2) = (T::of(beta2), T::of(1.0 - beta2));
@@ -151,6 +150,27 @@ pub fn apply<T: Element>(
     }
 }
 
+/// What is the same for all weights of one step of Adam.
+pub(crate) struct AdamStep {
+    /// The learning rate over what the first average lacks.
+    pub(crate) rate: f64,
+    /// What the second average is to be multiplied with.
+    pub(crate) unbias: f64,
+    /// What decay leaves of a weight.
+    pub(crate) keep: f64,
+}
+
+impl AdamStep {
+    pub(crate) fn new(learning_rate: f64, betas: [f64; 2], weight_decay: f64, step: u64) -> Self {
+        let [first, second] = betas.map(|beta| 1.0 - beta.powf(step as f64));
+        Self {
+            rate: learning_rate / first,
+            unbias: 1.0 / second,
+            keep: 1.0 - learning_rate * weight_decay,
+        }
+    }
+}
+
 fn pass<T: Element, const K: usize>(
     prepare: Prepare,
     weight: &mut Tensor<T>,
@@ -158,7 +178,6 @@ fn pass<T: Element, const K: usize>(
     averages: &mut [Tensor<T>],
     rule: impl Fn(T, T, [T; K]) -> (T, [T; K]) + Sync,
 ) {
-    assert_eq!(weight.shape(), gradient.shape(), "gradient of a parameter");
     assert_eq!(averages.len(), K, "running averages of a rule");
     let device = weight.device().clone();
     let mut averages = averages.iter_mut();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use checks::{mixed, random};
 use cuda::{Folder, Gpu, Precision};
-use tensor::ops::{self, LstmWeights, Mask, Targets, TopDownInputs};
+use tensor::ops::{self, LstmWeights, Mask, Targets};
 use tensor::random::Random;
 use tensor::update::{self, Prepare, Rule};
 use tensor::{Device, Tape, Tensor, Var};
@@ -21,9 +21,6 @@ fn gpu(precision: Precision) -> Option<Arc<Gpu>> {
     let Ok(number) = std::env::var("NEURALTALK_TEST_GPU") else {
         return emulator::gpu(precision);
     };
-    if let Some(folder) = std::env::var_os("NEURALTALK_CUDA_LIBRARIES") {
-        cuda::look_in(folder.as_ref()).expect("a folder with libraries");
-    }
     let number = number.parse().expect("NEURALTALK_TEST_GPU is a number");
     Some(Gpu::open(number, precision, &Folder::none()).expect("the GPU opens"))
 }
@@ -208,19 +205,8 @@ fn cases(seed: u64) -> Vec<Case> {
                 &[4 * top_h],
             ],
             move |t, v| {
-                let inputs = TopDownInputs {
-                    words: v[0],
-                    pictures: v[1],
-                    keys: v[2],
-                    values: v[3],
-                    attention: v[4],
-                    attention_bias: v[5],
-                    query: v[6],
-                    score: v[7],
-                    language: v[8],
-                    language_bias: v[9],
-                };
-                ops::top_down(t, inputs, image_of.clone(), top_live.clone())
+                let inputs: [Var; 10] = v.try_into().expect("ten inputs");
+                ops::top_down(t, inputs.into(), image_of.clone(), top_live.clone())
             },
         ),
         // Without kernels: they run on the CPU, in the midst of what runs on the GPU.

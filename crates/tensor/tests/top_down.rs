@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use checks::{close, disagreement, mixed, random, run};
 use proptest::prelude::*;
-use tensor::ops::{self, Regions, TopDownInputs};
+use tensor::ops::{self, Regions};
 use tensor::{Device, Element, Tape, Tensor, Var};
 
 /// I, R, A, P, H.
@@ -37,19 +37,8 @@ fn inputs<T: Element>(
 }
 
 fn fused<T: Element>(tape: &mut Tape<T>, v: &[Var], image_of: &[usize], live: &[usize]) -> Var {
-    let inputs = TopDownInputs {
-        words: v[0],
-        pictures: v[1],
-        keys: v[2],
-        values: v[3],
-        attention: v[4],
-        attention_bias: v[5],
-        query: v[6],
-        score: v[7],
-        language: v[8],
-        language_bias: v[9],
-    };
-    ops::top_down(tape, inputs, image_of.into(), live.into())
+    let inputs: [Var; 10] = v.try_into().expect("ten inputs");
+    ops::top_down(tape, inputs.into(), image_of.into(), live.into())
 }
 
 fn exp(tape: &mut Tape<f64>, x: Var) -> Var {

@@ -148,8 +148,8 @@ impl TrainError {
             | Self::Config { .. }
             | Self::Flags(_)
             | Self::RunExists { .. }
-            | Self::NoRun { .. }
-            | Self::Gpu(_) => 2,
+            | Self::NoRun { .. } => 2,
+            Self::Gpu(error) if !error.is_refusal() => 2,
             Self::Data(error) if error.is_io() => 4,
             Self::Checkpoint(C::Read { .. } | C::Write { .. }) => 4,
             Self::Picture(data::picture::PictureError::Read { .. }) => 4,
@@ -159,7 +159,7 @@ impl TrainError {
             | Self::Features { .. }
             | Self::Checkpoint(_)
             | Self::Mismatch { .. } => 3,
-            Self::Locked { .. } | Self::Read { .. } | Self::Write { .. } => 4,
+            Self::Gpu(_) | Self::Locked { .. } | Self::Read { .. } | Self::Write { .. } => 4,
         }
     }
 

@@ -62,7 +62,7 @@ struct Library {
 
 /// Prints the list.
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    crate::device::find_libraries()?;
+    tensor::look_for_cuda()?;
     let found = look();
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&found)?)?;

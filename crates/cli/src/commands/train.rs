@@ -416,8 +416,8 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let options = resolve(args.config.as_deref(), &args.flags)?;
     match options.device.as_str() {
         "cuda" => {
-            crate::device::find_libraries()?;
             // Before the data is read, which may take a while.
+            tensor::look_for_cuda()?;
             tensor::gpus()?;
         }
         "auto" => crate::device::say_what_auto_takes(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{one_each, size};
+use super::{block_end, one_each, size};
 use crate::{Gpu, In, Out};
 
 /// Pictures I, regions R, width of keys A, width of values P.
@@ -24,11 +24,7 @@ impl AttendSizes {
     }
 
     fn check_contexts(&self, n: usize, len: usize, stride: usize) {
-        let end = if n * self.p == 0 {
-            0
-        } else {
-            (n - 1) * stride + self.p
-        };
+        let end = block_end(n, self.p, stride);
         assert!(self.p <= stride && end <= len, "contexts");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{blocks, filled, size};
+use super::{block_end, blocks, filled, size};
 use crate::{Array, Gpu, In, Out};
 
 /// y = f(x).
@@ -154,11 +154,7 @@ pub fn copy_block(
     let ((from, from_stride), (to, to_stride)) = (from, to);
     for (len, stride) in [(from.len(), from_stride), (to.len(), to_stride)] {
         assert!(cols <= stride || rows <= 1, "{cols} columns of {stride}");
-        let end = if rows * cols == 0 {
-            0
-        } else {
-            (rows - 1) * stride + cols
-        };
+        let end = block_end(rows, cols, stride);
         assert!(end <= len, "a block of {rows} x {cols} in {len}");
     }
     let arguments = [

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{blocks, size};
+use super::{block_end, blocks, size};
 use crate::array::half_stride;
 use crate::{Gpu, In, Out};
 
@@ -26,8 +26,8 @@ pub fn lstm_gates(
     let n = cells.len() / h.max(1);
     assert!(bias.len() == 4 * h && gates.len() == n * 4 * h && cells.len() == n * h);
     assert!(past.is_none_or(|p| p.len() == n * h), "cells before");
-    let rows_end = if n * h == 0 { 0 } else { (n - 1) * stride + h };
-    assert!(h <= stride && rows_end <= hidden.len(), "hidden rows");
+    let end = block_end(n, h, stride);
+    assert!(h <= stride && end <= hidden.len(), "hidden rows");
     let half_rows = half_stride(h);
     assert!(half.as_ref().is_none_or(|x| x.len() >= n * half_rows));
     let arguments = [
@@ -85,15 +85,8 @@ pub fn lstm_gates_backward(
         x.next.is_none_or(|p| p.len() == n * h),
         "gradient from the next step"
     );
-    let rows_end = if n * h == 0 {
-        0
-    } else {
-        (n - 1) * x.stride + h
-    };
-    assert!(
-        h <= x.stride && rows_end <= x.above.len(),
-        "gradient from above"
-    );
+    let end = block_end(n, h, x.stride);
+    assert!(h <= x.stride && end <= x.above.len(), "gradient from above");
     let half_rows = half_stride(4 * h);
     assert!(half.as_ref().is_none_or(|x| x.len() >= n * half_rows));
     let arguments = [

@@ -5,24 +5,25 @@ use std::sync::Arc;
 use super::blocks;
 use crate::{Gpu, In, Out};
 
-/// Which rule, and its numbers c1 .. c8 as the kernel reads them (`update.cu`).
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// Which rule, as the kernel numbers them (`update.cu`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Rule {
-    Momentum([f32; 8]),
-    Adagrad([f32; 8]),
-    Rmsprop([f32; 8]),
-    Adadelta([f32; 8]),
-    Adam([f32; 8]),
+    Momentum = 0,
+    Adagrad = 1,
+    Rmsprop = 2,
+    Adadelta = 3,
+    Adam = 4,
 }
 
-/// Moves `weight` along `gradient`; (scale, l2, clip) prepare it. `b` is the second average of the rules that have one.
+/// Moves `weight` along `gradient`; (scale, l2, clip) prepare it. What the numbers c1, c2 .. of a rule are, the kernel says. `b`
+/// is the second average of the rules that have one.
 ///
 /// # Panics
-/// If the lengths differ, or a second average is missing.
+/// If the lengths differ, there are more than eight numbers, or a second average is missing.
 pub fn update(
     gpu: &Arc<Gpu>,
-    rule: Rule,
+    (rule, numbers): (Rule, &[f64]),
     [scale, l2, clip]: [f32; 3],
     weight: &mut Out<'_, f32>,
     gradient: In<'_, f32>,
@@ -31,19 +32,18 @@ pub fn update(
 ) {
     let n = weight.len();
     assert!(gradient.len() == n && a.len() == n, "a parameter's arrays");
-    let (number, c) = match rule {
-        Rule::Momentum(c) => (0u32, c),
-        Rule::Adagrad(c) => (1, c),
-        Rule::Rmsprop(c) => (2, c),
-        Rule::Adadelta(c) => (3, c),
-        Rule::Adam(c) => (4, c),
-    };
+    let mut c = [0f32; 8];
+    assert!(numbers.len() <= c.len(), "numbers of a rule");
+    for (c, &x) in c.iter_mut().zip(numbers) {
+        *c = x as f32;
+    }
+    let has_two = matches!(rule, Rule::Adadelta | Rule::Adam);
     match &b {
         Some(b) => assert_eq!(b.len(), n, "second average"),
-        None => assert!(number < 3, "a second average"),
+        None => assert!(!has_two, "a second average"),
     }
     let mut arguments = vec![
-        number.into(),
+        (rule as u32).into(),
         weight.into(),
         gradient.into(),
         a.into(),

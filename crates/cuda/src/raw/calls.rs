@@ -51,14 +51,6 @@ impl Gpu {
         }
     }
 
-    /// Gives all free blocks back to the driver.
-    pub fn give_back(&self) {
-        let backend = self.backend();
-        // SAFETY: as in `take`.
-        self.memory()
-            .clear(|address| unsafe { backend.release(address) });
-    }
-
     pub(crate) fn upload<E: Number>(&self, to: &mut Out<'_, E>, values: &[E]) {
         assert_eq!(to.len(), values.len(), "upload");
         // SAFETY: the slice lies in a live array.

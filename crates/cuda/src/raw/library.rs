@@ -1,20 +1,45 @@
 //! Where the libraries of CUDA are found.
 //!
 //! The driver's own is where the system looks. NVRTC and cuBLAS come with a toolkit or with pip packages, whose folders the
-//! system doesn't know: [`look_in`] loads them from a folder, after which a search by name finds them.
+//! system doesn't know: they are loaded from the folder that NEURALTALK_CUDA_LIBRARIES names, when the first of them is needed,
+//! after which a search by name finds them.
 
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use libloading::Library;
 
 use crate::Error;
 
+/// Loads NVRTC and cuBLAS from the folder that NEURALTALK_CUDA_LIBRARIES names, once; nothing to do where it names none. Opening
+/// a GPU does it by itself; early it says early what is wrong.
+///
+/// # Errors
+/// If the folder can't be read, has none of them, or one can't be loaded.
+pub fn look() -> Result<(), Error> {
+    static LOOKED: OnceLock<Result<(), Error>> = OnceLock::new();
+    let once = || {
+        let Some(folder) = std::env::var_os("NEURALTALK_CUDA_LIBRARIES") else {
+            return Ok(());
+        };
+        let folder = Path::new(&folder);
+        let found = look_in(folder).map_err(|error| Error::Libraries(error.to_string()))?;
+        match found.is_empty() {
+            true => Err(Error::Libraries(format!(
+                "no CUDA library is in `{}`",
+                folder.display()
+            ))),
+            false => Ok(()),
+        }
+    };
+    LOOKED.get_or_init(once).clone()
+}
+
 /// Loads NVRTC and cuBLAS from a folder, if they are there; returns the names of the files that were loaded.
 ///
 /// # Errors
 /// If the folder can't be read, or a library in it can't be loaded.
-pub fn look_in(folder: &Path) -> Result<Vec<String>, Error> {
+fn look_in(folder: &Path) -> Result<Vec<String>, Error> {
     static KEPT: Mutex<Vec<Library>> = Mutex::new(Vec::new());
     let failed =
         |reason: String| Error::call(format!("loading libraries of {}", folder.display()), reason);
@@ -53,12 +78,14 @@ pub(super) fn driver_is_there() -> bool {
 }
 
 pub(super) fn need_nvrtc() -> Result<(), Error> {
+    look()?;
     // SAFETY: as above.
     let there = unsafe { cudarc::nvrtc::sys::is_culib_present() };
     there.then_some(()).ok_or(Error::NoLibrary("NVRTC"))
 }
 
 pub(super) fn need_cublas() -> Result<(), Error> {
+    look()?;
     // SAFETY: as above.
     let there = unsafe { cudarc::cublas::sys::is_culib_present() };
     there.then_some(()).ok_or(Error::NoLibrary("cuBLAS"))

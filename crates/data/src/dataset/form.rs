@@ -78,6 +78,11 @@ fn read_file(path: &Path, rule: SplitRule) -> Result<Vec<ImageRecord>, DataError
     parse(bytes, path, &lists, rule)
 }
 
+/// True where a file's name alone says that it is a dataset: CSV, and Flickr's tokens, which are plain lines otherwise.
+pub(super) fn is_told_by_name(path: &Path) -> bool {
+    flickr::is_token_file(path) || has_ending(path, "csv")
+}
+
 /// Parses one file, whose form its ending tells; `lists` are the split lists of a Flickr token file.
 pub(super) fn parse(
     bytes: Vec<u8>,

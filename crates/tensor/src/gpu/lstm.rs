@@ -75,7 +75,7 @@ impl<T: Element> Lstm<T> {
             h,
             gates,
             cells,
-            hidden: super::tensor(x.device(), &[rows, h], hidden.with_half(half, h)),
+            hidden: Tensor::from_array(x.device(), &[rows, h], hidden.with_half(half, h)),
         }
     }
 

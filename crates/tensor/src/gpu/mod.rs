@@ -16,15 +16,10 @@ use cuda::{Array, Gpu, Matrix};
 
 pub(crate) use cross_entropy::{OutputLayer, log_probabilities};
 pub(crate) use lstm::Lstm;
-pub(crate) use top_down::{Inputs, TopDown};
+pub(crate) use top_down::TopDown;
 pub(crate) use update::{apply, squared_norm};
 
-use crate::{Device, Element, Tensor};
-
-/// A tensor of what a kernel made.
-pub(crate) fn tensor<T: Element>(device: &Device, shape: &[usize], array: Array<f32>) -> Tensor<T> {
-    Tensor::from_array(device, shape, array)
-}
+use crate::{Element, Tensor};
 
 /// A tensor as a matrix for products.
 pub(crate) fn matrix<T: Element>(x: &Tensor<T>) -> Matrix<'_> {
@@ -47,7 +42,7 @@ pub(crate) fn product(
 
 /// f(x), elementwise.
 pub(crate) fn unary<T: Element>(gpu: &Arc<Gpu>, f: Unary, x: &Tensor<T>) -> Tensor<T> {
-    tensor(
+    Tensor::from_array(
         x.device(),
         x.shape(),
         kernels::unary(gpu, f, x.array().all()),
@@ -58,13 +53,13 @@ pub(crate) fn unary<T: Element>(gpu: &Arc<Gpu>, f: Unary, x: &Tensor<T>) -> Tens
 pub(crate) fn multiply<T: Element>(gpu: &Arc<Gpu>, x: &Tensor<T>, y: &Tensor<T>) -> Tensor<T> {
     assert_eq!(x.shape(), y.shape(), "elementwise operation");
     let product = kernels::multiply(gpu, x.array().all(), y.array().all());
-    tensor(x.device(), x.shape(), product)
+    Tensor::from_array(x.device(), x.shape(), product)
 }
 
 /// Sums over all but the last size.
 pub(crate) fn sum_rows<T: Element>(gpu: &Arc<Gpu>, x: &Tensor<T>) -> Tensor<T> {
     let cols = *x.shape().last().expect("at least one size");
-    tensor(x.device(), &[cols], column_sums(gpu, x.array(), cols))
+    Tensor::from_array(x.device(), &[cols], column_sums(gpu, x.array(), cols))
 }
 
 fn column_sums(gpu: &Arc<Gpu>, x: &Array<f32>, cols: usize) -> Array<f32> {

@@ -10,27 +10,13 @@ use cuda::{Array, Gpu, Matrix};
 
 use super::lstm::stack_past;
 use super::{column_sums, indices, matrix, product};
+use crate::ops::top_down::{Pass, Sizes};
 use crate::{Element, Tensor};
-
-/// Tensors as `ops::TopDownInputs` names them, and what is packed how.
-pub(crate) struct Inputs<T: Element> {
-    pub(crate) keys: Tensor<T>,
-    pub(crate) values: Tensor<T>,
-    pub(crate) attention: Tensor<T>,
-    pub(crate) attention_bias: Tensor<T>,
-    pub(crate) query: Tensor<T>,
-    pub(crate) score: Tensor<T>,
-    pub(crate) language: Tensor<T>,
-    pub(crate) language_bias: Tensor<T>,
-    pub(crate) image_of: Arc<[usize]>,
-    pub(crate) live: Arc<[usize]>,
-    pub(crate) starts: Vec<usize>,
-}
 
 /// One pass, kept for the way back.
 pub(crate) struct TopDown<T: Element> {
     gpu: Arc<Gpu>,
-    inputs: Inputs<T>,
+    inputs: Pass<T>,
     sizes: AttendSizes,
     h: usize,
     image_of: Array<u32>,
@@ -51,16 +37,13 @@ impl<T: Element> TopDown<T> {
     /// `words` (N, 4H), `pictures` (I, 4H).
     pub(crate) fn forward(
         gpu: &Arc<Gpu>,
-        inputs: Inputs<T>,
+        inputs: Pass<T>,
         words: &Tensor<T>,
         pictures: &Tensor<T>,
     ) -> Self {
-        let (&[images, r, a], &[_, _, p]) = (inputs.keys.shape(), inputs.values.shape()) else {
-            panic!("keys and values are (I, R, width)");
-        };
+        let Sizes { images, r, a, p, h } = inputs.sizes;
         let sizes = AttendSizes { images, r, a, p };
-        let h = inputs.query.rows_cols().0;
-        let (rows, wide, h4) = (inputs.starts[inputs.live.len()], p + 2 * h, 4 * h);
+        let (rows, wide, h4) = (inputs.rows(), p + 2 * h, 4 * h);
         let mut pass = Self {
             gpu: gpu.clone(),
             image_of: indices(gpu, &inputs.image_of),
@@ -123,8 +106,8 @@ impl<T: Element> TopDown<T> {
             gpu,
             self.sizes,
             (
-                self.inputs.keys.array().all(),
-                self.inputs.values.array().all(),
+                self.inputs.regions.keys.array().all(),
+                self.inputs.regions.values.array().all(),
             ),
             self.inputs.score.array().all(),
             queries.read(),
@@ -150,13 +133,9 @@ impl<T: Element> TopDown<T> {
         kernels::copy_block(gpu, (h1, wide), (&mut to, 2 * h), (n, h), false);
     }
 
-    fn rows(&self) -> usize {
-        self.inputs.starts[self.inputs.live.len()]
-    }
-
     /// h2 (N, H).
     pub(crate) fn hidden(&self) -> Array<f32> {
-        let (rows, h) = (self.rows(), self.h);
+        let (rows, h) = (self.inputs.rows(), self.h);
         let mut hidden = self.gpu.array(rows * h);
         let (from, mut to) = ((self.states.all(), 2 * h), hidden.all_mut());
         kernels::copy_block(&self.gpu, from, (&mut to, h), (rows, h), false);
@@ -165,7 +144,7 @@ impl<T: Element> TopDown<T> {
 
     /// Gradients in the order of `ops::TopDownInputs`.
     pub(crate) fn backward(&self, d_hidden: &Tensor<T>) -> [Array<f32>; 10] {
-        let (gpu, h, rows) = (&self.gpu, self.h, self.rows());
+        let (gpu, h, rows) = (&self.gpu, self.h, self.inputs.rows());
         let AttendSizes { images, r, a, p } = self.sizes;
         let (wide, h4) = (p + 2 * h, 4 * h);
         let mut back = Back::new(self, d_hidden.array());
@@ -251,7 +230,7 @@ struct Back<'a> {
 
 impl<'a> Back<'a> {
     fn new<T: Element>(pass: &TopDown<T>, d_hidden: &'a Array<f32>) -> Self {
-        let (gpu, h, rows) = (&pass.gpu, pass.h, pass.rows());
+        let (gpu, h, rows) = (&pass.gpu, pass.h, pass.inputs.rows());
         let AttendSizes { images, r, a, p } = pass.sizes;
         let most = pass.inputs.image_of.len();
         let (order, starts) = kernels::grouped(&pass.inputs.image_of, images);
@@ -311,14 +290,17 @@ impl<'a> Back<'a> {
         kernels::copy_block(gpu, (part(p), wide), (&mut d_h1, h), (n, h), true);
 
         // The look at the picture.
-        let (keys, score) = (inputs.keys.array().all(), inputs.score.array().all());
+        let (keys, score) = (
+            inputs.regions.keys.array().all(),
+            inputs.score.array().all(),
+        );
         let queries = pass.queries.at(now * a..(now + n) * a);
         let weights = pass.weights.at(now * r..(now + n) * r);
         let mut d_scores = self.d_scores.at_mut(0..n * r);
         let mut d_queries = self.d_queries.at_mut(now * a..(now + n) * a);
         let x = AttendBackwardRows {
             keys,
-            values: inputs.values.array().all(),
+            values: inputs.regions.values.array().all(),
             score,
             queries,
             image_of: pass.image_of.at(0..n),

@@ -4,42 +4,36 @@ use std::sync::Arc;
 
 use cuda::{Gpu, kernels};
 
-use crate::update::{Prepare, Rule};
+use crate::update::{AdamStep, Prepare, Rule};
 use crate::{Element, Tensor};
 
 fn numbers(prepare: Prepare) -> [f32; 3] {
     [prepare.scale, prepare.l2, prepare.clip].map(|x| x as f32)
 }
 
-/// The rule with the numbers c1 .. c8 that the kernel reads.
-fn rule(rule: &Rule) -> kernels::Rule {
-    let c = |numbers: [f64; 8]| numbers.map(|x| x as f32);
+/// The rule with the numbers that its kernel reads.
+fn rule(rule: &Rule) -> (kernels::Rule, Vec<f64>) {
     match *rule {
         Rule::Momentum {
             learning_rate,
             momentum,
-        } => kernels::Rule::Momentum(c([learning_rate, momentum, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])),
+        } => (kernels::Rule::Momentum, vec![learning_rate, momentum]),
         Rule::Adagrad {
             learning_rate,
             epsilon,
-        } => kernels::Rule::Adagrad(c([learning_rate, epsilon, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])),
+        } => (kernels::Rule::Adagrad, vec![learning_rate, epsilon]),
         Rule::Rmsprop {
             learning_rate,
             decay,
             epsilon,
-        } => kernels::Rule::Rmsprop(c([
-            learning_rate,
-            epsilon,
-            decay,
-            1.0 - decay,
-            0.0,
-            0.0,
-            0.0,
-            0.0,
-        ])),
-        Rule::Adadelta { decay, epsilon } => {
-            kernels::Rule::Adadelta(c([0.0, epsilon, decay, 1.0 - decay, 0.0, 0.0, 0.0, 0.0]))
-        }
+        } => (
+            kernels::Rule::Rmsprop,
+            vec![learning_rate, epsilon, decay, 1.0 - decay],
+        ),
+        Rule::Adadelta { decay, epsilon } => (
+            kernels::Rule::Adadelta,
+            vec![0.0, epsilon, decay, 1.0 - decay],
+        ),
         Rule::Adam {
             learning_rate,
             beta1,
@@ -48,17 +42,11 @@ fn rule(rule: &Rule) -> kernels::Rule {
             weight_decay,
             step,
         } => {
-            let t = step as f64;
-            kernels::Rule::Adam(c([
-                learning_rate / (1.0 - beta1.powf(t)),
-                epsilon,
-                beta1,
-                beta2,
-                1.0 / (1.0 - beta2.powf(t)),
-                1.0 - beta1,
-                1.0 - beta2,
-                1.0 - learning_rate * weight_decay,
-            ]))
+            let AdamStep { rate, unbias, keep } =
+                AdamStep::new(learning_rate, [beta1, beta2], weight_decay, step);
+            let (r1, r2) = (1.0 - beta1, 1.0 - beta2);
+            let numbers = vec![rate, epsilon, beta1, beta2, unbias, r1, r2, keep];
+            (kernels::Rule::Adam, numbers)
         }
     }
 }
@@ -75,9 +63,10 @@ pub(crate) fn apply<T: Element>(
     let mut averages = averages.iter_mut().map(|a| a.array_mut().all_mut());
     let (a, mut b) = (averages.next(), averages.next());
     let mut a = a.expect("every rule has an average");
+    let (by, numbers_of_rule) = rule(by);
     kernels::update(
         gpu,
-        rule(by),
+        (by, &numbers_of_rule),
         numbers(prepare),
         &mut weight.array_mut().all_mut(),
         gradient.array().all(),

@@ -187,7 +187,7 @@ impl<T: Element> OutputLayer<T> {
         (
             losses.collect(),
             tensors
-                .map(|(gradient, shape)| gpu::tensor(&self.device, shape, gradient))
+                .map(|(gradient, shape)| Tensor::from_array(&self.device, shape, gradient))
                 .collect(),
         )
     }

@@ -4,7 +4,7 @@
 use crate::parallel::{PIECE, for_pieces};
 use crate::random;
 use crate::simd::vectorized;
-use crate::{Device, Element, Tape, Tensor, Var, gpu};
+use crate::{Device, Element, Tape, Tensor, Var};
 
 /// What each unit is multiplied with: 0, or 1 / (1 - p).
 #[derive(Clone)]
@@ -33,7 +33,7 @@ impl<T: Element> Mask<T> {
             let keep = keep.to_f64() as f32;
             let mask =
                 cuda::kernels::dropout_mask(gpu, rows * cols, (seed, stream), threshold, keep);
-            return Self(gpu::tensor(device, &[rows, cols], mask));
+            return Self(Tensor::from_array(device, &[rows, cols], mask));
         }
         let mut mask = device.buffer(rows * cols);
         device.install(|| {

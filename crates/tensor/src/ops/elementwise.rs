@@ -22,7 +22,7 @@ pub fn add_bias<T: Element>(tape: &mut Tape<T>, x: Var, bias: Var) -> Var {
     let row = tape.value(bias).clone();
     if let Some(gpu) = value.device().gpu_for::<T>() {
         let sum = cuda::kernels::add_bias(gpu, value.array().all(), row.array().all());
-        value = gpu::tensor(value.device(), value.shape(), sum);
+        value = Tensor::from_array(value.device(), value.shape(), sum);
     } else {
         for line in value.data_mut().chunks_exact_mut(row.data().len()) {
             line.iter_mut().zip(row.data()).for_each(|(a, &b)| *a += b);
@@ -143,7 +143,7 @@ fn unary<T: Element>(
         return tape.push(y.clone(), &[x], move |gradient, gradients| {
             let (dy, y_all) = (gradient.array().all(), y.array().all());
             let dx = cuda::kernels::unary_backward(&gpu, kernel, dy, y_all);
-            gradients.add(x, gpu::tensor(y.device(), y.shape(), dx));
+            gradients.add(x, Tensor::from_array(y.device(), y.shape(), dx));
         });
     }
     let value = map(tape.value(x), f);

@@ -13,11 +13,11 @@ pub fn matmul<T: Element>(tape: &mut Tape<T>, x: Var, w: Var) -> Var {
                 ((a.rows_cols(), b.rows_cols().1), gpu::matrix(&gradient));
             if gradients.wants(x) {
                 let dx = gpu::product(gpu, n, k, gradient, gpu::matrix(&b).t());
-                gradients.add(x, gpu::tensor(&device, a.shape(), dx));
+                gradients.add(x, Tensor::from_array(&device, a.shape(), dx));
             }
             if gradients.wants(w) {
                 let dw = gpu::product(gpu, k, m, gpu::matrix(&a).t(), gradient);
-                gradients.add(w, gpu::tensor(&device, b.shape(), dw));
+                gradients.add(w, Tensor::from_array(&device, b.shape(), dw));
             }
             return;
         }
@@ -46,7 +46,7 @@ fn product<T: Element>(a: &Tensor<T>, b: &Tensor<T>) -> Tensor<T> {
     let (n, m) = (a.rows_cols().0, b.rows_cols().1);
     if let Some(gpu) = a.device().gpu_for::<T>() {
         let c = gpu::product(gpu, n, m, gpu::matrix(a), gpu::matrix(b));
-        return gpu::tensor(a.device(), &[n, m], c);
+        return Tensor::from_array(a.device(), &[n, m], c);
     }
     let mut c = a.device().buffer(n * m);
     gemm(a.device(), &mut c, a.matrix(), b.matrix(), false);

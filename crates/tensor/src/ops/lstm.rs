@@ -59,7 +59,7 @@ pub fn lstm<T: Element>(
             let found = pass.backward(&gradient, &input, [&w_input, &w_hidden], wanted);
             for ((var, shape), gradient) in inputs.into_iter().zip(shapes).zip(found) {
                 if let Some(gradient) = gradient {
-                    gradients.add(var, gpu::tensor(&device, shape, gradient));
+                    gradients.add(var, Tensor::from_array(&device, shape, gradient));
                 }
             }
         });

@@ -20,7 +20,7 @@ mod rnn;
 mod rows;
 mod softmax;
 mod sums;
-mod top_down;
+pub(crate) mod top_down;
 pub(crate) mod unfold;
 pub(crate) mod window;
 

@@ -5,7 +5,7 @@
 use super::Padding;
 use super::window::Window;
 use crate::parallel::for_pieces;
-use crate::{Element, Tape, Tensor, Var, gpu};
+use crate::{Element, Tape, Tensor, Var};
 
 /// The largest of each window: x (B, H, W, C) → (B, H', W', C). The gradient goes to the first of equals.
 ///
@@ -119,10 +119,10 @@ pub fn global_average_pool<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
     if let Some(gpu) = device.gpu_for::<T>().cloned() {
         let sizes = [b, h * w, c];
         let means = cuda::kernels::region_means(&gpu, input.array().all(), sizes);
-        let value = gpu::tensor(&device, &[b, c], means);
+        let value = Tensor::from_array(&device, &[b, c], means);
         return tape.push(value, &[x], move |gradient, gradients| {
             let dx = cuda::kernels::region_means_backward(&gpu, gradient.array().all(), sizes);
-            gradients.add(x, gpu::tensor(&device, &[b, h, w, c], dx));
+            gradients.add(x, Tensor::from_array(&device, &[b, h, w, c], dx));
         });
     }
     let share = T::of(1.0 / (h * w) as f64);

@@ -24,7 +24,7 @@ pub fn gather<T: Element>(tape: &mut Tape<T>, table: Var, indices: Arc<[usize]>)
     if let Some(gpu) = device.gpu_for::<T>() {
         let rows_of = gpu::indices(gpu, &indices);
         let picked = cuda::kernels::gather(gpu, source.array().all(), rows_of.all(), width);
-        let value = gpu::tensor(&device, &[indices.len(), width], picked);
+        let value = Tensor::from_array(&device, &[indices.len(), width], picked);
         return tape.push(value, &[table], move |gradient, gradients| {
             if gradients.wants(table) {
                 gradients.add(table, scatter_add(&gradient, &indices, rows));
@@ -57,7 +57,7 @@ fn scatter_add<T: Element>(gradient: &Tensor<T>, indices: &[usize], rows: usize)
     if let Some(gpu) = device.gpu_for::<T>() {
         let from = gradient.array().all();
         let sums = cuda::kernels::scatter_add(gpu, from, indices, (rows, width));
-        return gpu::tensor(device, &[rows, width], sums);
+        return Tensor::from_array(device, &[rows, width], sums);
     }
     // Grouped by row, in order of occurrence within a row: any thread may take any rows.
     let mut order: Vec<usize> = (0..indices.len()).collect();
@@ -91,7 +91,7 @@ pub fn concat_rows<T: Element>(tape: &mut Tape<T>, x: Var, y: Var) -> Var {
         let (mut first, mut second) = both.all_mut().split_at(n * width);
         gpu.copy(&mut first, a.array().all());
         gpu.copy(&mut second, b.array().all());
-        gpu::tensor(&device, &[n + k, width], both)
+        Tensor::from_array(&device, &[n + k, width], both)
     } else {
         let mut both = device.buffer((n + k) * width);
         both[..n * width].copy_from_slice(a.data());
@@ -124,7 +124,7 @@ pub fn slice_rows<T: Element>(tape: &mut Tape<T>, x: Var, range: Range<usize>) -
             gpu.clear(&mut before);
             gpu.copy(&mut inside, gradient.array().all());
             gpu.clear(&mut after);
-            gradients.add(x, gpu::tensor(&device, &[rows, width], all));
+            gradients.add(x, Tensor::from_array(&device, &[rows, width], all));
             return;
         }
         let mut all = device.buffer(rows * width);
@@ -167,7 +167,7 @@ fn copy_rows<T: Element>(x: &Tensor<T>, range: Range<usize>) -> Tensor<T> {
         let mut copy = gpu.array(range.len() * width);
         let from = x.array().at(range.start * width..range.end * width);
         gpu.copy(&mut copy.all_mut(), from);
-        return gpu::tensor(x.device(), &[range.len(), width], copy);
+        return Tensor::from_array(x.device(), &[range.len(), width], copy);
     }
     let mut copy = x.device().buffer(range.len() * width);
     copy.copy_from_slice(&x.data()[range.start * width..range.end * width]);

@@ -44,6 +44,36 @@ pub struct TopDownInputs {
     pub language_bias: Var,
 }
 
+impl From<[Var; 10]> for TopDownInputs {
+    /// From all of them, in the order of the fields.
+    fn from(all: [Var; 10]) -> Self {
+        let [
+            words,
+            pictures,
+            keys,
+            values,
+            attention,
+            attention_bias,
+            query,
+            score,
+            language,
+            language_bias,
+        ] = all;
+        Self {
+            words,
+            pictures,
+            keys,
+            values,
+            attention,
+            attention_bias,
+            query,
+            score,
+            language,
+            language_bias,
+        }
+    }
+}
+
 impl TopDownInputs {
     /// All, in the order of their gradients.
     fn all(self) -> [Var; 10] {
@@ -108,12 +138,12 @@ pub fn top_down<T: Element>(
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Sizes {
-    images: usize,
-    r: usize,
-    a: usize,
-    p: usize,
-    h: usize,
+pub(crate) struct Sizes {
+    pub(crate) images: usize,
+    pub(crate) r: usize,
+    pub(crate) a: usize,
+    pub(crate) p: usize,
+    pub(crate) h: usize,
 }
 
 impl Sizes {
@@ -124,19 +154,20 @@ impl Sizes {
     }
 }
 
-struct Pass<T: Element> {
-    sizes: Sizes,
-    image_of: Arc<[usize]>,
-    live: Arc<[usize]>,
-    starts: Vec<usize>,
-    regions: Regions<T>,
-    attention: Tensor<T>,
-    attention_bias: Tensor<T>,
-    query: Tensor<T>,
-    score: Tensor<T>,
-    language: Tensor<T>,
-    language_bias: Tensor<T>,
-    device: Device,
+/// What [`top_down`] reads but for words and pictures, as tensors, and what is packed how.
+pub(crate) struct Pass<T: Element> {
+    pub(crate) sizes: Sizes,
+    pub(crate) image_of: Arc<[usize]>,
+    pub(crate) live: Arc<[usize]>,
+    pub(crate) starts: Vec<usize>,
+    pub(crate) regions: Regions<T>,
+    pub(crate) attention: Tensor<T>,
+    pub(crate) attention_bias: Tensor<T>,
+    pub(crate) query: Tensor<T>,
+    pub(crate) score: Tensor<T>,
+    pub(crate) language: Tensor<T>,
+    pub(crate) language_bias: Tensor<T>,
+    pub(crate) device: Device,
 }
 
 /// What the backward pass needs of the forward pass, all packed.
@@ -165,7 +196,7 @@ impl<T: Element> Saved<T> {
 }
 
 impl<T: Element> Pass<T> {
-    fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.starts[self.live.len()]
     }
 
@@ -199,28 +230,15 @@ impl<T: Element> Pass<T> {
         pictures: &Tensor<T>,
     ) -> Var {
         let shape = [self.rows(), self.sizes.h];
-        let device = self.device;
-        let of = gpu::Inputs {
-            keys: self.regions.keys,
-            values: self.regions.values,
-            attention: self.attention,
-            attention_bias: self.attention_bias,
-            query: self.query,
-            score: self.score,
-            language: self.language,
-            language_bias: self.language_bias,
-            image_of: self.image_of,
-            live: self.live,
-            starts: self.starts,
-        };
-        let pass = gpu::TopDown::forward(gpu, of, words, pictures);
+        let device = self.device.clone();
+        let pass = gpu::TopDown::forward(gpu, self, words, pictures);
         let all = inputs.all();
         let shapes = all.map(|var| tape.value(var).shape().to_vec());
-        let hidden = gpu::tensor(&device, &shape, pass.hidden());
+        let hidden = Tensor::from_array(&device, &shape, pass.hidden());
         tape.push(hidden, &all, move |gradient, gradients| {
             let found = pass.backward(&gradient);
             for ((var, shape), gradient) in all.into_iter().zip(&shapes).zip(found) {
-                gradients.add(var, gpu::tensor(&device, shape, gradient));
+                gradients.add(var, Tensor::from_array(&device, shape, gradient));
             }
         })
     }
