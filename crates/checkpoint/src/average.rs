@@ -1,41 +1,62 @@
-//! The mean of several checkpoints' decoders, weight by weight.
+//! The mean of several checkpoints, weight by weight.
 //!
 //! Checkpoints of one training, or of trainings that began with the same weights, lie in one valley; their mean often captions
 //! better than each: stochastic weight averaging (Izmailov et al. 2018), and the mean of a model before and after it was trained
-//! further (Wortsman et al. 2022). Encoders are not averaged: the first checkpoint's stays.
+//! further (Wortsman et al. 2022). Encoders that learned with their decoders are averaged too; a checkpoint without one was trained
+//! on stored features, and the others' mean stands for it.
 
-use crate::Checkpoint;
+use crate::{Checkpoint, EncoderPart};
 
 impl Checkpoint {
-    /// Replaces the decoder's weights by their mean over this checkpoint and `others`; scores and training state, which are not
-    /// the mean's, go.
+    /// Replaces all weights by their mean over this checkpoint and `others`; scores and training state, which are not the
+    /// mean's, go.
     ///
     /// # Errors
-    /// What differs in the first of `others` that is no sibling: decoder, words, or the encoder's arrays.
+    /// What differs in the first of `others` that is no sibling: decoder, words, or the kind of encoder.
     pub fn average(&mut self, others: &[Self]) -> Result<(), String> {
         for (n, other) in others.iter().enumerate() {
             let differs = if other.decoder != self.decoder {
                 "decoder"
             } else if other.words != self.words {
                 "vocabulary"
-            } else if other.encoder.is_some() && other.encoder != self.encoder {
+            } else if differ(&self.encoder, &other.encoder) {
                 "encoder"
             } else {
                 continue;
             };
             return Err(format!("number {} has another {differs}", n + 2));
         }
-        let share = 1.0 / (others.len() + 1) as f64;
         for (i, weight) in self.weights.iter_mut().enumerate() {
-            for (j, x) in weight.data.iter_mut().enumerate() {
-                let rest = others
-                    .iter()
-                    .map(|other| f64::from(other.weights[i].data[j]));
-                *x = ((f64::from(*x) + rest.sum::<f64>()) * share) as f32;
+            let others = others.iter().map(|other| &other.weights[i].data[..]);
+            mean(&mut weight.data, others);
+        }
+        if let Some(encoder) = &mut self.encoder {
+            let others: Vec<_> = others.iter().filter_map(|o| o.encoder.as_ref()).collect();
+            for (name, values) in encoder.state.iter_mut() {
+                let others = others.iter().map(|part| part.state.get(name));
+                mean(values, others.map(|found| found.expect("compared").1));
             }
         }
         self.scores.clear();
         self.training = None;
         Ok(())
+    }
+}
+
+/// Whether two encoders, where there are two, have other arrays or see pictures another way.
+fn differ(one: &Option<EncoderPart>, other: &Option<EncoderPart>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.about != other.about || !one.state.alike(&other.state),
+        (None, Some(_)) => true,
+        (_, None) => false,
+    }
+}
+
+/// Replaces numbers by their mean with those of the others.
+fn mean<'a>(values: &mut [f32], others: impl Iterator<Item = &'a [f32]> + Clone) {
+    let share = 1.0 / (others.clone().count() + 1) as f64;
+    for (j, x) in values.iter_mut().enumerate() {
+        let rest = others.clone().map(|other| f64::from(other[j]));
+        *x = ((f64::from(*x) + rest.sum::<f64>()) * share) as f32;
     }
 }

@@ -13,8 +13,8 @@ use tensor::Device;
 
 use crate::error::read_error;
 use crate::legacy::{is_torch, read_torch};
-use crate::load::{read_header, read_numbers};
-use crate::{CheckpointError, EncoderPart, LocalDisk, checkpoint, replace};
+use crate::load::{conversion, read_header, read_numbers};
+use crate::{CheckpointError, EncoderPart, FileKind, LocalDisk, checkpoint, replace};
 
 /// Loads an encoder of a known family; which one, its tensors' names and shapes tell.
 ///
@@ -82,6 +82,15 @@ pub fn load_state(path: &Path) -> Result<StateDict, CheckpointError> {
         file.read_to_end(&mut bytes).map_err(fail)?;
         return read_torch(&bytes, path);
     }
+    let found = FileKind::sniff(&start);
+    // What is shorter is cut off, whatever it was.
+    if 9 <= start.len() && found != FileKind::Safetensors {
+        return Err(CheckpointError::UnknownFormat {
+            path: path.into(),
+            found,
+            start,
+        });
+    }
     state_from(BufReader::new(file), length, path)
 }
 
@@ -111,21 +120,13 @@ fn state_from(
     let mut state = StateDict::default();
     for name in header.offset_keys() {
         let info = header.info(&name).expect("offset_keys gives its own names");
-        let convert: fn(&[u8]) -> f32 = match info.dtype {
-            Dtype::F16 => |b| half::f16::from_le_bytes(b.try_into().expect("2 bytes")).to_f32(),
-            Dtype::BF16 => |b| half::bf16::from_le_bytes(b.try_into().expect("2 bytes")).to_f32(),
-            Dtype::F32 => |b| f32::from_le_bytes(b.try_into().expect("4 bytes")),
-            Dtype::F64 => |b| f64::from_le_bytes(b.try_into().expect("8 bytes")) as f32,
-            _ => {
-                // Counters, which no encoder needs.
-                let (from, to) = info.data_offsets;
-                let skipped = std::io::copy(
-                    &mut (&mut input).take((to - from) as u64),
-                    &mut std::io::sink(),
-                );
-                skipped.map_err(|source| read_error(path, source))?;
-                continue;
-            }
+        let Some(convert) = conversion(info.dtype) else {
+            // Counters, which no encoder needs.
+            let (from, to) = info.data_offsets;
+            let mut counters = (&mut input).take((to - from) as u64);
+            let skipped = std::io::copy(&mut counters, &mut std::io::sink());
+            skipped.map_err(|source| read_error(path, source))?;
+            continue;
         };
         let count =
             checkpoint::elements(&info.shape).expect("the header's parser refuses overflows");

@@ -13,7 +13,7 @@ use tensor::Device;
 use crate::encoder::is_caffe;
 use crate::error::read_error;
 use crate::legacy::read_caffe;
-use crate::{CheckpointError, load_state};
+use crate::{CheckpointError, load, load_state};
 
 /// Prefix of the encoder's arrays; no parameter of a decoder starts with it.
 pub(crate) const ENCODER_PREFIX: &str = "encoder.";
@@ -48,7 +48,8 @@ impl EncoderPart {
         }
     }
 
-    /// The encoder of a published weight file, with the preprocessing that its family was trained with.
+    /// The encoder of a published weight file, with the preprocessing that its family was trained with; or the encoder inside
+    /// a checkpoint, with its own.
     ///
     /// # Errors
     /// As [`crate::load_encoder`].
@@ -66,6 +67,12 @@ impl EncoderPart {
             });
         }
         let mut state = load_state(path)?;
+        let prefixed = state
+            .iter()
+            .any(|(name, ..)| name.starts_with(ENCODER_PREFIX));
+        if prefixed && let Some(inside) = load(path)?.encoder {
+            return Ok(inside);
+        }
         let wrong = |source| CheckpointError::Encoder {
             path: path.into(),
             source,

@@ -215,7 +215,9 @@ impl CheckpointError {
                 FileKind::Zip => "a PyTorch or numpy archive has no vocabulary; train a model here",
                 FileKind::Gzip => "decompress it with gunzip first",
                 FileKind::Empty => "was its writer killed? use the other checkpoint of the run",
-                _ => "a neuraltalk checkpoint is a .safetensors or NeuralTalk's .p file",
+                _ => {
+                    "a neuraltalk checkpoint is a .safetensors or NeuralTalk's .p file, an encoder a .safetensors, .pth or .caffemodel"
+                }
             },
             Self::Write { source, .. } => match source.kind() {
                 std::io::ErrorKind::StorageFull => {

@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
+use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use models::encoder::StateDict;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
@@ -195,20 +196,51 @@ fn read_values(
 ) -> Result<Vec<f32>, CheckpointError> {
     // The header's parser has compared the product with the offsets, and those with the length.
     let count = elements(&info.shape).expect("the header's parser refuses overflows");
-    let convert: fn(&[u8]) -> f32 = match info.dtype {
-        Dtype::F16 => |b| half::f16::from_le_bytes(b.try_into().expect("2 bytes")).to_f32(),
-        Dtype::BF16 => |b| half::bf16::from_le_bytes(b.try_into().expect("2 bytes")).to_f32(),
-        Dtype::F32 => |b| f32::from_le_bytes(b.try_into().expect("4 bytes")),
-        Dtype::F64 => |b| f64::from_le_bytes(b.try_into().expect("8 bytes")) as f32,
-        other => {
-            return Err(CheckpointError::TensorType {
-                path: path.into(),
-                tensor: name.into(),
-                found: format!("{other:?}"),
-            });
-        }
+    let Some(convert) = conversion(info.dtype) else {
+        return Err(CheckpointError::TensorType {
+            path: path.into(),
+            tensor: name.into(),
+            found: format!("{:?}", info.dtype),
+        });
     };
     read_numbers(input, count, info.dtype.bitsize() / 8, convert, path)
+}
+
+/// Appends the numbers that bytes of a type stand for.
+pub(crate) type Conversion = fn(&[u8], &mut Vec<f32>);
+
+/// How weights of a type are read; `None` for types that weights don't have. A whole chunk at a time, so that the
+/// processor's own conversions are used.
+pub(crate) fn conversion(from: Dtype) -> Option<Conversion> {
+    fn bits(bytes: &[u8]) -> Vec<u16> {
+        let halves = bytes.as_chunks().0.iter();
+        halves.map(|&half| u16::from_le_bytes(half)).collect()
+    }
+    fn room(values: &mut Vec<f32>, more: usize) -> &mut [f32] {
+        let start = values.len();
+        values.resize(start + more, 0.0);
+        &mut values[start..]
+    }
+    Some(match from {
+        Dtype::F16 => |bytes, values| {
+            let halves = bits(bytes);
+            let halves = halves.reinterpret_cast::<half::f16>();
+            halves.convert_to_f32_slice(room(values, halves.len()));
+        },
+        Dtype::BF16 => |bytes, values| {
+            let halves = bits(bytes);
+            let halves = halves.reinterpret_cast::<half::bf16>();
+            halves.convert_to_f32_slice(room(values, halves.len()));
+        },
+        Dtype::F32 => |bytes, values| {
+            values.extend(bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)));
+        },
+        Dtype::F64 => |bytes, values| {
+            let doubles = bytes.as_chunks().0.iter();
+            values.extend(doubles.map(|&b| f64::from_le_bytes(b) as f32));
+        },
+        _ => return None,
+    })
 }
 
 /// `count` numbers of `width` bytes each.
@@ -216,7 +248,7 @@ pub(crate) fn read_numbers(
     input: &mut impl Read,
     count: usize,
     width: usize,
-    convert: fn(&[u8]) -> f32,
+    convert: Conversion,
     path: &Path,
 ) -> Result<Vec<f32>, CheckpointError> {
     let mut values = Vec::with_capacity(count);
@@ -227,7 +259,7 @@ pub(crate) fn read_numbers(
         input
             .read_exact(bytes)
             .map_err(|source| read_error(path, source))?;
-        values.extend(bytes.chunks_exact(width).map(convert));
+        convert(bytes, &mut values);
         left -= bytes.len();
     }
     Ok(values)

@@ -62,15 +62,24 @@ fn a_mean_is_of_every_weight_and_only_of_siblings() {
         let mut other = one.clone();
         let numbers = other.weights.iter_mut().flat_map(|w| &mut w.data);
         numbers.for_each(|x| *x += by);
+        let encoder = &mut other.encoder.as_mut().expect("inside").state;
+        let numbers = encoder.iter_mut().flat_map(|(_, values)| values);
+        numbers.for_each(|x| *x += by);
         other
     };
     let mut mean = one.clone();
     mean.average(&[moved(1.0), moved(5.0)]).expect("siblings");
     assert_eq!(mean.training, None);
-    assert_eq!(mean.encoder, one.encoder);
     for (mean, one) in mean.weights.iter().zip(&one.weights) {
         for (m, x) in mean.data.iter().zip(&one.data) {
             assert!((m - (x + 2.0)).abs() < 1e-6, "{}: {m} of {x}", one.name);
+        }
+    }
+    let state =
+        |checkpoint: &Checkpoint| checkpoint.encoder.as_ref().expect("inside").state.clone();
+    for ((name, _, mean), (_, _, one)) in state(&mean).iter().zip(state(&one).iter()) {
+        for (m, x) in mean.iter().zip(one) {
+            assert!((m - (x + 2.0)).abs() < 1e-6, "{name}: {m} of {x}");
         }
     }
     let mut other_words = one.clone();
@@ -87,12 +96,21 @@ fn a_mean_is_of_every_weight_and_only_of_siblings() {
         let refused = one.clone().average(&[moved(0.0), other]).unwrap_err();
         assert_eq!(refused, format!("number 3 has another {what}"));
     }
-    let mut alone = one.clone();
     let mut without = moved(2.0);
     without.encoder = None;
-    alone
-        .average(&[without])
-        .expect("the first's encoder stays");
+    let mut first = one.clone();
+    first
+        .average(&[without.clone(), moved(4.0)])
+        .expect("the mean of two encoders");
+    let number = |checkpoint: &Checkpoint| {
+        let state = state(checkpoint);
+        let (_, _, values) = state.iter().next().expect("arrays");
+        values[0]
+    };
+    assert!((number(&first) - number(&one) - 2.0).abs() < 1e-6);
+    assert!((first.weights[0].data[0] - one.weights[0].data[0] - 2.0).abs() < 1e-6);
+    let refused = without.average(&[one]).unwrap_err();
+    assert_eq!(refused, "number 2 has another encoder");
 }
 
 #[test]
@@ -106,6 +124,7 @@ fn an_encoder_comes_back_and_computes_the_same() {
     let part = found.encoder.as_ref().expect("an encoder");
     let again = part.build(&Device::cpu(1)).expect("an encoder");
     assert_eq!(again.state(), part.state);
+    assert_eq!(EncoderPart::load(&path).expect("an encoder inside"), *part);
     let about = inspect(&found).encoder.expect("an encoder");
     assert_eq!(about.about.config.to_string(), "small [4, 6]");
     let kernels = 4 * 3 * 9 + 6 * 4 * 9;

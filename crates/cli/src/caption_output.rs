@@ -164,7 +164,7 @@ fn plain(name: &str, captions: &[Sentence]) -> String {
 fn json_line(name: &str, captions: &[Sentence]) -> String {
     let all: Vec<_> = captions
         .iter()
-        .map(|c| json!({"caption": c.text, "log_prob": c.log_prob}))
+        .map(|c| json!({"caption": c.text, "log_prob": c.log_prob, "finished": c.finished}))
         .collect();
     let best = &captions[0];
     format!(
@@ -182,17 +182,11 @@ fn rows_of_csv(name: &str, captions: &[Sentence]) -> String {
         .collect()
 }
 
-/// Writes `caption` beside `picture`.
-pub(crate) fn write_sidecar(
-    picture: &Path,
-    ending: &str,
-    existing: Existing,
-    caption: &str,
-) -> anyhow::Result<()> {
-    let path = picture.with_extension(ending);
+/// Writes `caption` into the sidecar at `path`.
+pub(crate) fn write_sidecar(path: &Path, existing: Existing, caption: &str) -> anyhow::Result<()> {
     let old = match (existing, path.exists()) {
         (Existing::Append | Existing::Prepend, true) => {
-            fs::read_to_string(&path).map_err(cannot("read", &path))?
+            fs::read_to_string(path).map_err(cannot("read", path))?
         }
         _ => String::new(),
     };
@@ -202,10 +196,10 @@ pub(crate) fn write_sidecar(
         (Existing::Prepend, old) => format!("{caption}\n{old}\n"),
         (_, old) => format!("{old}\n{caption}\n"),
     };
-    checkpoint::replace(&mut checkpoint::LocalDisk, &path, |out| {
+    checkpoint::replace(&mut checkpoint::LocalDisk, path, |out| {
         out.write_all(text.as_bytes())
     })
-    .map_err(cannot("write", &path))
+    .map_err(cannot("write", path))
 }
 
 #[cfg(test)]

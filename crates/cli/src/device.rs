@@ -15,6 +15,11 @@ pub(crate) enum Kind {
     Cuda,
 }
 
+/// `--threads`: more than a large machine's cores only wait for one another.
+pub(crate) fn threads() -> clap::builder::RangedU64ValueParser<usize> {
+    clap::builder::RangedU64ValueParser::new().range(0..=512)
+}
+
 /// Options of every command that computes.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct DeviceArgs {
@@ -23,7 +28,7 @@ pub(crate) struct DeviceArgs {
     device: Kind,
 
     /// Threads to compute with, 0 for one per core; changes no result
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Machine")]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = threads(), help_heading = "Machine")]
     threads: usize,
 }
 

@@ -22,6 +22,7 @@ mod place;
 mod references;
 mod score_report;
 mod scores;
+mod shortened;
 mod training;
 mod variety;
 
@@ -47,10 +48,11 @@ struct Cli {
 const LONG_ABOUT: &str = "\
 Learns to describe pictures with sentences, scores itself as the papers do, and captions pictures.
 
-NeuralTalk (Karpathy 2014) rebuilt: train on a folder with `dataset.json` and stored picture \
-features, evaluate on its test split, caption new pictures. Reads NeuralTalk's own `.p` checkpoints.";
+NeuralTalk (Karpathy 2014) rebuilt: caption photographs with the bundled model, or train your own on \
+pictures or their stored features, evaluate it, and serve it. Reads NeuralTalk's own `.p` checkpoints.";
 
 const AFTER_HELP: &str = "\
+Caption a photograph:     neuraltalk caption photo.jpg
 Try it without any data:  neuraltalk demo demo-run
 Train on your own:        neuraltalk check-data DATASET && neuraltalk train DATASET
 

@@ -4,6 +4,7 @@
 //! threads; a picture that fails is an error in its own place. Not here: formats and resizing (`data::picture`), layers
 //! (`models::encoder`).
 
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
@@ -64,7 +65,7 @@ impl DecodeArgs {
 }
 
 /// One picture to read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Input {
     /// A file.
     File(PathBuf),
@@ -109,6 +110,9 @@ pub(crate) fn inputs(words: &[String], recursive: bool) -> anyhow::Result<Vec<In
             }
         }
     }
+    // A picture that two words mean is one picture.
+    let mut seen = HashSet::new();
+    found.retain(|input| seen.insert(input.clone()));
     Ok(found)
 }
 
@@ -151,7 +155,7 @@ pub(crate) fn in_folder(folder: &Path, recursive: bool) -> anyhow::Result<Vec<Pa
     Ok(found)
 }
 
-fn is_picture(path: &Path) -> bool {
+pub(crate) fn is_picture(path: &Path) -> bool {
     let ending = path.extension().and_then(|e| e.to_str());
     ending.is_some_and(|ending| ENDINGS.iter().any(|e| e.eq_ignore_ascii_case(ending)))
 }
@@ -167,9 +171,7 @@ pub(crate) struct PictureEncoder {
 impl PictureEncoder {
     /// Loads weights; their names tell which encoder it is.
     pub(crate) fn load(path: &Path, device: &Device) -> anyhow::Result<Self> {
-        let (config, encoder) = checkpoint::load_encoder(path, device)?;
-        let preprocessing = checkpoint::published_preprocessing(&config);
-        Ok(Self::new(&encoder, preprocessing))
+        Self::of_checkpoint(&EncoderPart::load(path)?, device)
     }
 
     /// The encoder inside a checkpoint.
@@ -268,7 +270,11 @@ pub(crate) fn report_failures(
         std::fs::write(list, lines).map_err(cannot("write", list))?;
     }
     if !failures.is_empty() {
-        eprintln!("{} pictures failed", failures.len());
+        let pictures = match failures.len() {
+            1 => "1 picture".to_owned(),
+            n => format!("{n} pictures"),
+        };
+        eprintln!("{pictures} failed");
     }
     Ok(())
 }

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::exit::Failure;
+use crate::exit::{Failure, cannot};
 use checkpoint::Checkpoint;
 
 /// NeuralTalk's name for a feature file, whatever made the features.
@@ -90,6 +90,20 @@ pub(crate) fn of_checkpoint(
         features,
         dataset: place,
     })
+}
+
+/// Refuses a file that can't be written, before hours of work whose result it is to hold; leaves it as it is.
+pub(crate) fn writable(path: &Path) -> anyhow::Result<()> {
+    let new = !path.exists();
+    let opened = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path);
+    opened.map_err(cannot("write", path))?;
+    if new {
+        std::fs::remove_file(path).map_err(cannot("write", path))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Here: which of the two a path is, and by which of a dataset's names candidates call its pictures. Not here: the readers
 //! (`metrics::input`, `data::dataset`).
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use data::{Dataset, ImageRecord, Split};
@@ -17,15 +18,31 @@ pub(crate) enum References {
 }
 
 /// A picture's name as candidates may write it.
-type Name = fn(&ImageRecord) -> Option<String>;
+type Name<'a> = Box<dyn Fn(&ImageRecord) -> Option<String> + 'a>;
 
 /// Likeliest first: a tie takes the earlier.
-const NAMES: [Name; 4] = [
-    |image| Some(image.imgid.to_string()),
-    |image| Some(image.path.clone()),
-    |image| Some(file_name(image).to_owned()),
-    coco_id,
-];
+fn names(candidates: &Captions) -> [Name<'_>; 5] {
+    // By file name, the candidates that have one to themselves, in whatever folder they say it is.
+    let mut files: HashMap<&str, Option<&str>> = HashMap::new();
+    for (id, _) in candidates.iter() {
+        let file = files.entry(last_part(id));
+        file.and_modify(|other| *other = None).or_insert(Some(id));
+    }
+    [
+        Box::new(number),
+        Box::new(|image| Some(image.path.clone())),
+        Box::new(|image| Some(last_part(&image.path).to_owned())),
+        Box::new(coco_id),
+        Box::new(move |image| {
+            let id = files.get(last_part(&image.path)).copied().flatten();
+            Some(id.unwrap_or(&image.path).to_owned())
+        }),
+    ]
+}
+
+fn number(image: &ImageRecord) -> Option<String> {
+    Some(image.imgid.to_string())
+}
 
 impl References {
     /// Reads a folder or a file; a file that is no caption file may still be a dataset.
@@ -50,23 +67,23 @@ impl References {
             Self::Captions(captions) => return captions,
             Self::Dataset(dataset) => dataset,
         };
-        let known = |name: Name, image: &ImageRecord| {
+        let known = |name: &Name<'_>, image: &ImageRecord| {
             name(image).is_some_and(|name| candidates.get(&name).is_some())
         };
-        let count = |name: Name| dataset.images.iter().filter(|i| known(name, i)).count();
+        let count = |name: &Name<'_>| dataset.images.iter().filter(|i| known(name, i)).count();
         // `max_by_key` takes the last of equals.
-        let name = NAMES.into_iter().rev().max_by_key(|&name| count(name));
-        let name = name.expect("four names");
-        let scored = |split: Split| dataset.of_split(split).any(|image| known(name, image));
+        let name = names(candidates).into_iter().rev().max_by_key(count);
+        let name = name.expect("five names");
+        let scored = |split: Split| dataset.of_split(split).any(|image| known(&name, image));
         let splits: Vec<Split> = Split::ALL.into_iter().filter(|&s| scored(s)).collect();
-        captions(&dataset, &splits, name, tokenization)
+        captions(&dataset, &splits, &name, tokenization)
     }
 
     /// All captions under any name; of a dataset those of `splits`.
     pub(crate) fn all(self, splits: &[Split], tokenization: Tokenization) -> Captions {
         match self {
             Self::Captions(captions) => captions,
-            Self::Dataset(dataset) => captions(&dataset, splits, NAMES[0], tokenization),
+            Self::Dataset(dataset) => captions(&dataset, splits, &number, tokenization),
         }
     }
 }
@@ -87,7 +104,7 @@ fn of_another_kind(error: &InputError) -> bool {
 fn captions(
     dataset: &Dataset,
     splits: &[Split],
-    name: Name,
+    name: &dyn Fn(&ImageRecord) -> Option<String>,
     tokenization: Tokenization,
 ) -> Captions {
     let mut captions = Captions::default();
@@ -106,13 +123,14 @@ fn captions(
     captions
 }
 
-fn file_name(image: &ImageRecord) -> &str {
-    image.path.rsplit('/').next().unwrap_or(&image.path)
+/// The file's name of a path.
+fn last_part(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// 391895 of `COCO_val2014_000000391895.jpg`: the id that COCO's results have.
 fn coco_id(image: &ImageRecord) -> Option<String> {
-    let stem = file_name(image).split('.').next()?;
+    let stem = last_part(&image.path).split('.').next()?;
     let digits = stem.rsplit('_').next()?;
     let number: u64 = digits.parse().ok()?;
     (digits.len() == 12).then(|| number.to_string())
@@ -163,6 +181,17 @@ mod tests {
             found(&[path], ptb),
             test(path, "val2014/COCO_val2014_000000000007.jpg")
         );
+        // Somebody captioned the pictures in another folder.
+        let elsewhere = "my/coco/COCO_val2014_000000391895.jpg";
+        assert_eq!(
+            found(&[elsewhere], ptb),
+            test(elsewhere, "val2014/COCO_val2014_000000000007.jpg")
+        );
+        let twice = [
+            "a/COCO_val2014_000000391895.jpg",
+            "b/COCO_val2014_000000391895.jpg",
+        ];
+        assert_eq!(found(&twice, ptb), [], "which of the two?");
         assert_eq!(
             found(&["7", "9"], Tokenization::Whitespace)[0].1,
             ["a man", "men"]

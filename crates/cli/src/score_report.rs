@@ -10,6 +10,7 @@ use metrics::significance::{Bootstrap, Comparison};
 use report::ScoreTable;
 use serde_json::{Map, Value, json};
 
+use crate::shortened::shortened;
 use crate::variety::Variety;
 
 /// One candidate file.
@@ -30,7 +31,7 @@ pub(crate) struct Report {
 impl Report {
     /// What a reader must know; nothing twice.
     pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
-        let problems = self.problems.iter().map(ToString::to_string);
+        let problems = shortened(&self.problems, std::mem::discriminant).into_iter();
         let mut all: Vec<String> = Vec::new();
         for warning in problems.chain(self.this.scores.warnings.iter().cloned()) {
             if !all.contains(&warning) {

@@ -202,3 +202,70 @@ fn attention_is_drawn_for_every_word() {
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains("`-`: not a picture"), "{}", ran.err);
 }
+
+#[test]
+fn sidecars_never_write_over_pictures_or_one_another() {
+    let temporary = folder();
+    let dir = temporary.path();
+    let before = fs::read(dir.join("p/0.png")).unwrap();
+    for ending in ["png", ".JPG", "tiff", "", ".", "a/b", "a\\b"] {
+        let ending = format!("--sidecar={ending}");
+        let command = ["caption", "-c", "m.safetensors", "p", &ending];
+        let ran = run_words(dir, &[&command[..], &["--existing=overwrite"]].concat(), "");
+        assert_eq!(ran.code, 2, "{ending}: {}", ran.err);
+    }
+    assert_eq!(fs::read(dir.join("p/0.png")).unwrap(), before);
+    // A dot before the ending is the same ending.
+    caption(dir, "p --sidecar .txt").ok();
+    let first = fs::read_to_string(dir.join("p/0.txt")).unwrap();
+    fs::remove_file(dir.join("p/0.txt")).unwrap();
+    fs::copy(dir.join("p/deep/1.jpg"), dir.join("p/0.jpg")).unwrap();
+    // `0.jpg` comes before `0.png` and has their sidecar.
+    let ran = caption(dir, "p --sidecar txt");
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(
+        ran.err
+            .contains("`p/0.png`: its sidecar `p/0.txt` is that of `p/0.jpg` already"),
+        "{}",
+        ran.err
+    );
+    let out = caption(dir, "p/0.jpg p/0.png").ok();
+    assert_eq!(
+        fs::read_to_string(dir.join("p/0.txt")).unwrap().trim_end(),
+        texts(&out)[0]
+    );
+    assert_eq!(first.trim_end(), texts(&out)[1]);
+}
+
+#[test]
+fn what_cannot_be_is_refused_before_anything_is_done() {
+    let temporary = folder();
+    let dir = temporary.path();
+    fs::copy(dir.join("m.safetensors"), dir.join("encoder.safetensors")).unwrap();
+    for (words, said) in [
+        ("p --min-words 20", "--min-words 20 with --max-words 20"),
+        ("p --max-words 0", "--min-words 0 with --max-words 0"),
+        (
+            "p --require blue --forbid blue",
+            "`blue` is both required and forbidden",
+        ),
+        ("p --threads 100000", "100000 is not in 0..=512"),
+        (
+            "p --encoder encoder.safetensors",
+            "`encoder.safetensors` isn't used",
+        ),
+        ("p --failures nowhere/list", "cannot write `nowhere/list`"),
+    ] {
+        let ran = caption(dir, words);
+        assert!(ran.code != 0 && ran.out.is_empty(), "{words}");
+        assert!(ran.err.contains(said), "{words}: {}", ran.err);
+    }
+    // A picture that two words mean is captioned once, on standard output too.
+    let out = caption(dir, "p/0.png p p/ --out -").ok();
+    assert_eq!(out.lines().count(), 5);
+    assert!(!dir.join("-").exists());
+    // Sentences that are cut off are marked.
+    let line = caption(dir, "p/0.png --max-words 1 --json").ok();
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["captions"][0]["finished"], false);
+}

@@ -7,7 +7,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::Element;
 
@@ -36,6 +38,9 @@ struct FreeBuffers {
 const SMALLEST_KEPT_BYTES: usize = 1 << 16;
 /// More than this is given back to the system, unless [`Device::keep_at_most`] says otherwise.
 const MOST_KEPT_BYTES: usize = 256 << 20;
+
+/// How long a thread is kept awake with nothing to do.
+const LONGEST_IDLE: Duration = Duration::from_micros(500);
 
 impl Device {
     /// The CPU with `threads` worker threads; 0 means one for each core.
@@ -121,6 +126,43 @@ impl Device {
     /// training step saves a hand-over for each of them.
     pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         self.kind.pool.install(work)
+    }
+
+    /// As [`Device::install`], the other threads kept from sleeping: for work of a few milliseconds that is cut into many small
+    /// pieces, where waking a thread takes as long as a piece.
+    pub fn install_awake<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        /// Ends the others' waiting, also if the work panics.
+        struct Done<'a>(&'a AtomicBool);
+        impl Drop for Done<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let done = AtomicBool::new(false);
+        let wait = |caller| {
+            // A thread that waits for a piece of work may come here too; it must get back to that, hence the limit.
+            let mut idle = Instant::now();
+            while !done.load(Ordering::Relaxed)
+                && rayon::current_thread_index() != caller
+                && idle.elapsed() < LONGEST_IDLE
+            {
+                // Takes a piece of work if there is one.
+                match rayon::yield_now() {
+                    Some(rayon::Yield::Executed) => idle = Instant::now(),
+                    _ => std::hint::spin_loop(),
+                }
+            }
+        };
+        self.install(|| {
+            let caller = rayon::current_thread_index();
+            rayon::scope(|scope| {
+                let _done = Done(&done);
+                for _ in 1..self.threads() {
+                    scope.spawn(move |_| wait(caller));
+                }
+                work()
+            })
+        })
     }
 
     /// `work(0)`, `work(1)`, .. in parallel; the results in order.
@@ -266,6 +308,19 @@ mod tests {
         let device = Device::cpu(2);
         let seen = device.install(|| rayon::broadcast(|_| (product(1e-10), product(1e-5))));
         assert_eq!(seen, [(0.0, 1e-30_f32 * 1e-5); 2]);
+    }
+
+    #[test]
+    fn threads_that_stay_awake_work_and_end() {
+        for threads in 1..4 {
+            let device = Device::cpu(threads);
+            let sums = device.install_awake(|| device.map(100, |i| device.map(i, |j| j).len()));
+            assert_eq!(sums, (0..100).collect::<Vec<_>>());
+            let panics = std::panic::AssertUnwindSafe(|| device.install_awake(|| panic!("no")));
+            assert!(std::panic::catch_unwind(panics).is_err());
+            // Nobody waits for work that has ended.
+            assert_eq!(device.map(10, |i| i).len(), 10);
+        }
     }
 
     #[test]

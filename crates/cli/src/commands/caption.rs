@@ -3,7 +3,7 @@
 //! Here: which pictures, which model, and where captions go. Not here: how they are made (`generate::Captioner`), features
 //! that are stored already (`predict`).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -21,15 +21,16 @@ use crate::{attention_svg, bundled};
 /// Caption photographs
 #[derive(clap::Args)]
 #[command(after_help = "\
-One line a picture: its name, a tab, its caption. A picture that fails is reported, listed with --failures, and never
-stops the others; the exit code is then 1.
+One line a picture: its name, a tab, its caption. A picture that fails is reported, listed with
+--failures, and never stops the others; the exit code is then 1.
 
 Examples:
   neuraltalk caption photo.jpg
   neuraltalk caption photos --recursive --sidecar txt
   neuraltalk caption photo.jpg --require dog --start-with 'a photo of' --attention looked
   neuraltalk caption 'photos/*.jpg' --csv --out captions.csv --resume
-  neuraltalk caption @list.txt --n-best 3 --json --checkpoint best.safetensors --encoder lite0.safetensors")]
+  neuraltalk caption @list.txt --n-best 3 --json
+  neuraltalk caption photo.jpg --checkpoint best.safetensors --encoder lite0.safetensors")]
 pub(crate) struct Args {
     /// Pictures: files, folders, patterns ('photos/**/*.jpg'), @LIST (names, one a line), or - for standard input
     #[arg(value_name = "PICTURES", required = true)]
@@ -66,7 +67,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TEXT", default_value = "", help_heading = "Search")]
     start_with: String,
 
-    /// A word or phrase that every caption must have; may be given several times
+    /// A word or phrase that every caption must have; may be given up to six times
     #[arg(long, value_name = "WORD", help_heading = "Search")]
     require: Vec<String>,
 
@@ -82,7 +83,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Search")]
     min_words: usize,
 
-    /// Most words of a caption, its end counted
+    /// Most words of a caption; one that hasn't ended by then is cut off there
     #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Search")]
     max_words: usize,
 
@@ -124,7 +125,7 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Output")]
     csv: bool,
 
-    /// Write captions to this file, which must not be there, instead of standard output
+    /// Write captions to this file, which must not be there, instead of standard output (-)
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     out: Option<PathBuf>,
 
@@ -132,8 +133,8 @@ pub(crate) struct Args {
     #[arg(long, requires = "out", help_heading = "Output")]
     resume: bool,
 
-    /// Write each caption beside its picture, in a file of this ending
-    #[arg(long, value_name = "ENDING", help_heading = "Output")]
+    /// Write each caption beside its picture, in a file of this ending (txt)
+    #[arg(long, value_name = "ENDING", value_parser = sidecar_ending, help_heading = "Output")]
     sidecar: Option<String>,
 
     /// What to do with a sidecar that is there already; skip leaves its picture out
@@ -161,6 +162,20 @@ pub(crate) struct Args {
     device: DeviceArgs,
 }
 
+/// `--sidecar`: an ending that isn't a picture's, because pictures would be written over.
+fn sidecar_ending(text: &str) -> Result<String, String> {
+    let ending = text.strip_prefix('.').unwrap_or(text);
+    if ending.is_empty() || ending.contains(['/', '\\', '\0']) {
+        return Err("expected the ending of a text file, such as txt".into());
+    }
+    match pictures::is_picture(Path::new(&format!("picture.{ending}"))) {
+        true => Err(
+            "it would write over the pictures; take the ending of a text file, such as txt".into(),
+        ),
+        false => Ok(ending.to_owned()),
+    }
+}
+
 /// Freed buffers that are kept for the next pictures: enough for the encoder's own.
 const KEPT_BYTES: usize = 32 << 20;
 
@@ -170,7 +185,12 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let mut inputs = pictures::inputs(&args.pictures, args.recursive)?;
     pictures::at_least_one(&inputs, &args.pictures)?;
     let given = inputs.len();
-    let mut begun = match &args.out {
+    // Better now than after hours of captions.
+    if let Some(list) = &args.failures {
+        fs::write(list, "").map_err(cannot("write", list))?;
+    }
+    let out_file = args.out.as_ref().filter(|path| path.as_os_str() != "-");
+    let mut begun = match out_file {
         Some(path) => Some(Begun::open(path, args.form(), args.n_best, args.resume)?),
         None => None,
     };
@@ -216,6 +236,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
         bar: &bar,
         head: fresh && args.csv,
         drawings,
+        sidecars: HashMap::new(),
         failures: Vec::new(),
     };
     captioner.caption_each(&sources, &options, |place, captions| {
@@ -244,6 +265,8 @@ struct Writer<'a> {
     /// Whether the first line of a table is still to be written.
     head: bool,
     drawings: Option<Drawings<'a>>,
+    /// Sidecars that were written, each with its picture: `a.jpg` and `a.png` have the same.
+    sidecars: HashMap<PathBuf, PathBuf>,
     /// Names of pictures with the reason.
     failures: Vec<(String, String)>,
 }
@@ -268,7 +291,7 @@ impl Writer<'_> {
             }
         };
         if let (Some(ending), Input::File(path)) = (&self.args.sidecar, input)
-            && let Err(error) = write_sidecar(path, ending, self.args.existing, &captions[0].text)
+            && let Err(error) = self.write_sidecar(path, ending, &captions[0].text)
         {
             self.fail(input, format!("{error:#}"));
         }
@@ -283,8 +306,19 @@ impl Writer<'_> {
         Ok(self.bar.suspend(|| self.out.write_all(lines.as_bytes()))?)
     }
 
+    fn write_sidecar(&mut self, picture: &Path, ending: &str, text: &str) -> anyhow::Result<()> {
+        let path = picture.with_extension(ending);
+        if let Some(other) = self.sidecars.get(&path) {
+            let [picture, path, other] = [picture, &path, other].map(|p| p.display().to_string());
+            anyhow::bail!("`{picture}`: its sidecar `{path}` is that of `{other}` already");
+        }
+        write_sidecar(&path, self.args.existing, text)?;
+        self.sidecars.insert(path, picture.to_owned());
+        Ok(())
+    }
+
     fn fail(&mut self, input: &Input, why: String) {
-        self.bar.suspend(|| eprintln!("{why}"));
+        self.bar.suspend(|| eprintln!("error: {why}"));
         self.failures.push((input.name(), why));
     }
 }
@@ -347,6 +381,20 @@ impl Args {
             );
             return Err(Failure::usage(message).hint("a beam of N finds at most N captions"));
         }
+        if self.max_words <= self.min_words {
+            let message = format!(
+                "--min-words {} with --max-words {}",
+                self.min_words, self.max_words
+            );
+            return Err(Failure::usage(message)
+                .hint("the most words must be more than the fewest, and at least 1"));
+        }
+        let same = |word: &&String| self.forbid.contains(word);
+        if let Some(word) = self.require.iter().find(same) {
+            return Err(Failure::usage(format!(
+                "`{word}` is both required and forbidden"
+            )));
+        }
         match self.n_best {
             0 => Err(Failure::usage("--n-best 0 leaves nothing to write")),
             _ => Ok(()),
@@ -374,7 +422,7 @@ impl Args {
         for word in &self.forbid {
             let known = |word: &str| captioner.vocabulary().id(word).is_some();
             if !known(word) && !known(&word.to_lowercase()) {
-                eprintln!("`{word}` is no word of the model: no caption can have it");
+                eprintln!("warning: `{word}` is no word of the model: no caption can have it");
             }
         }
         Options {

@@ -7,8 +7,9 @@ use data::check::{CheckOptions, Report, Severity, check};
 use data::{DataError, Dataset, Features};
 use serde_json::json;
 
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::place;
+use crate::shortened::shortened;
 
 /// List every problem of a dataset, with a summary
 #[derive(clap::Args)]
@@ -50,6 +51,12 @@ pub(crate) struct Args {
 
 /// Checks and prints.
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    if let Some(folder) = args.pictures.as_deref().filter(|folder| !folder.is_dir()) {
+        let message = format!("`{}` is no folder", folder.display());
+        return Err(Failure::data(message)
+            .hint("--pictures names the folder of the pictures")
+            .into());
+    }
     let place = place::dataset(&args.dataset);
     let dataset = Dataset::open(&place)?;
     let file = match &args.features {
@@ -106,10 +113,16 @@ fn picture_folder(given: Option<&Path>, dataset: &Path) -> Option<PathBuf> {
 fn list(report: &Report, refused: Option<&DataError>, out: &mut dyn Write) -> anyhow::Result<()> {
     if let Some(error) = refused {
         writeln!(out, "error: features: {error}")?;
+        let hint = "`neuraltalk features` makes them; `train --encoder` learns from the pictures and needs none";
+        writeln!(out, "hint: {hint}")?;
     }
-    for problem in &report.problems {
-        writeln!(out, "{problem}")?;
+    for line in shortened(&report.problems, |p| std::mem::discriminant(&p.kind)) {
+        writeln!(out, "{line}")?;
     }
+    let counted = |n, what| match n {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
+    };
     let errors = report.count(Severity::Error) + usize::from(refused.is_some());
     let warnings = report.count(Severity::Warning);
     if 0 < errors + warnings {
@@ -142,6 +155,7 @@ fn list(report: &Report, refused: Option<&DataError>, out: &mut dyn Write) -> an
             features.name, features.count, features.dimension
         )?;
     }
-    writeln!(out, "problems    {errors} errors, {warnings} warnings")?;
+    let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
+    writeln!(out, "problems    {errors}, {warnings}")?;
     Ok(())
 }

@@ -16,7 +16,7 @@ encoder.safetensors is a small network that is still untrained, for training on 
 Examples:
   neuraltalk demo-data data/shapes
   neuraltalk train data/shapes
-  neuraltalk train data/shapes --encoder data/shapes/encoder.safetensors --config recipes/shapes.toml")]
+  neuraltalk train data/shapes --encoder data/shapes/encoder.safetensors --finetune-after 0")]
 pub(crate) struct Args {
     /// Folder to write into; must be empty or missing
     #[arg(value_name = "DIR")]

@@ -88,6 +88,7 @@ pub(crate) struct Args {
 
 /// Captions, scores, prints, writes.
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    place::writable(&args.result_struct_filename)?;
     let device = args.device.open()?;
     let model = Model::load(&args.checkpoint, &device)?;
     let place = place::of_checkpoint(
@@ -160,6 +161,9 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
             )?;
         }
         write!(out, "{}", table(&scores, perplexity))?;
+    }
+    write_files(args, &result)?;
+    if !args.json {
         writeln!(
             out,
             "{} pictures of {} ({}), beam {}; captions in {}",
@@ -170,7 +174,6 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
             args.result_struct_filename.display()
         )?;
     }
-    write_files(args, &result)?;
     Ok(Exit::Done)
 }
 

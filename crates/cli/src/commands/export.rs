@@ -10,12 +10,13 @@ use crate::exit::{Exit, Failure};
 /// Write a checkpoint for sharing, or for NeuralTalk itself
 #[derive(clap::Args)]
 #[command(after_help = "\
-For NeuralTalk only what it knows is written: weights, vocabulary, options, iteration, epoch, perplexity. This program's
-own form leaves out what only training needs; with --encoder it captions photographs without another file.
+For NeuralTalk only what it knows is written: weights, vocabulary, options, iteration, epoch,
+perplexity. This program's own form leaves out what only training needs and options that are
+defaults or folders; with --encoder it captions photographs without another file.
 
 Examples:
   neuraltalk export runs/flickr8k-baseline-1/best.safetensors model.p
-  neuraltalk export best.safetensors captioner.safetensors --encoder efficientnet-lite0.safetensors --f16")]
+  neuraltalk export best.safetensors captioner.safetensors --encoder lite0.safetensors --f16")]
 pub(crate) struct Args {
     /// The checkpoint, .safetensors or .p
     #[arg(value_name = "CHECKPOINT")]
@@ -33,7 +34,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     encoder: Option<PathBuf>,
 
-    /// Average the decoder's weights with those of this checkpoint of the same training; can be given several times
+    /// Average the weights with those of this checkpoint of the same training; can be given several times
     #[arg(long, value_name = "FILE")]
     average: Vec<PathBuf>,
 
@@ -89,6 +90,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
             checkpoint.training = None;
             // A new run counts its own words; nothing else reads them.
             checkpoint.word_counts = None;
+            train::Options::share_params(&mut checkpoint.params);
             if let Some(encoder) = &args.encoder {
                 checkpoint.encoder = Some(EncoderPart::load(encoder)?);
             }

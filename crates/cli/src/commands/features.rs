@@ -18,19 +18,21 @@ use crate::pictures::{self, BLOCK, DecodeArgs, Input, PictureEncoder};
 /// Extract the features of pictures with an encoder
 #[derive(clap::Args)]
 #[command(after_help = "\
-PICTURES is a dataset (a folder or file: row n is image n), a folder of pictures, or a list of file names such as
-tasks.txt. For a folder, tasks.txt is written beside OUT. A picture that fails is listed, and its row is not a number.
-The same command again goes on where it was stopped.
+PICTURES is a dataset (a folder or file: row n is image n), a folder of pictures, or a list of
+file names such as tasks.txt. For a folder, tasks.txt is written beside OUT. A picture that
+fails is listed, and its row is not a number. The same command again goes on where it was
+stopped.
 
 Examples:
-  neuraltalk features data/flickr8k --encoder efficientnet-lite0.safetensors --out data/flickr8k/vgg_feats.mat
+  neuraltalk features data/flickr8k --encoder lite0.safetensors --out data/flickr8k/vgg_feats.mat
   neuraltalk features photos --encoder resnet50.pth --out photos/vgg_feats.mat")]
 pub(crate) struct Args {
     /// A dataset, a folder of pictures, or a list of file names
     #[arg(value_name = "PICTURES")]
     pictures: PathBuf,
 
-    /// Weights of EfficientNet-Lite, ResNet or VGG-16: .safetensors or PyTorch's .pth
+    /// Weights of EfficientNet-Lite, ResNet or VGG-16 (.safetensors, PyTorch's .pth), a Caffe model, or a checkpoint with its
+    /// encoder inside
     #[arg(long, value_name = "FILE")]
     encoder: PathBuf,
 

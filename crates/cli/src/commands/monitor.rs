@@ -11,8 +11,9 @@ use crate::exit::Exit;
 /// Watch training runs in the browser
 #[derive(clap::Args)]
 #[command(after_help = "\
-Shows every run that is found in the folders, and new ones as they appear: progress, curves, captions of the last
-validation, parameters. NeuralTalk's status/*.json files are read too. Runs are only read; Ctrl-C ends the page, not them.
+Shows every run that is found in the folders, and new ones as they appear: progress, curves,
+captions of the last validation, parameters. NeuralTalk's status/*.json files are read too. Runs
+are only read; Ctrl-C ends the page, not them.
 
 Examples:
   neuraltalk monitor

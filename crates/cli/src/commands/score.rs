@@ -114,7 +114,8 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let references = references.map(|read| read.of(&candidates, tokenization));
     let references = references.or(own).ok_or_else(|| {
         let path = args.candidates.display();
-        Failure::usage(format!("`{path}` holds no references")).hint("name their file after it")
+        Failure::usage(format!("`{path}` holds no references"))
+            .hint("neuraltalk score CANDIDATES REFERENCES")
     })?;
     let against = match &args.against {
         None => None,
@@ -223,9 +224,15 @@ fn some_pairs<'c>(
         pairs => pairs?,
     };
     if pairs.is_empty() {
+        let first = |of: &Captions| of.iter().next().map_or("", |(id, _)| id).to_owned();
+        let hint = format!(
+            "do the two name pictures in the same way? the first candidate is of `{}`, the first reference of `{}`",
+            first(candidates),
+            first(references)
+        );
         return Err(
             Failure::data("no picture has both a candidate and a reference")
-                .hint("do the two files name pictures in the same way?")
+                .hint(hint)
                 .into(),
         );
     }

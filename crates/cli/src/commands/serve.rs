@@ -22,10 +22,11 @@ const KEY: &str = "NEURALTALK_API_KEY";
 /// Caption pictures over HTTP: a page, an API, OpenAI's API
 #[derive(clap::Args)]
 #[command(after_help = "\
-The page is at /, the API's description at /docs. Programs that are made for OpenAI's API take ADDRESS/v1 as their base URL.
-Ctrl-C (or SIGTERM) answers what is in flight and ends. With a key, every request of the API needs the header
-`Authorization: Bearer KEY`; several keys are several lines of the file. Nothing is fetched from anywhere without
---allow-fetch, and no page of another site may use the answers without --allow-origin.
+The page is at /, the API's description at /docs. Programs that are made for OpenAI's API take
+ADDRESS/v1 as their base URL. Ctrl-C (or SIGTERM) answers what is in flight and ends. With a
+key, every request of the API needs the header `Authorization: Bearer KEY`; several keys are
+several lines of the file. Nothing is fetched from anywhere without --allow-fetch, and no page
+of another site may use the answers without --allow-origin.
 
 Examples:
   neuraltalk serve

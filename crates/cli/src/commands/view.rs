@@ -14,8 +14,9 @@ use crate::exit::{Exit, cannot};
 /// Look at captions beside their pictures in the browser
 #[derive(clap::Args)]
 #[command(after_help = "\
-Reads result_struct.json (eval, predict, NeuralTalk), vis.json (NeuralTalk2) and what caption --json prints. Two files are
-compared picture by picture. Pictures are looked for in --pictures, beside the file, and in the dataset that it names.
+Reads result_struct.json (eval, predict, NeuralTalk), vis.json (NeuralTalk2) and what caption
+--json prints. Two files are compared picture by picture. Pictures are looked for in --pictures,
+beside the file, and in the dataset that it names.
 
 Examples:
   neuraltalk view result_struct.json

@@ -55,6 +55,14 @@ pub enum CaptionError {
         /// What its features are called.
         features: String,
     },
+    /// An encoder was named, but every checkpoint holds its own.
+    #[error("`{}` isn't used: `{}` holds the encoder that it was trained with", encoder.display(), path.display())]
+    NeedlessEncoder {
+        /// A checkpoint.
+        path: PathBuf,
+        /// The encoder's file.
+        encoder: PathBuf,
+    },
     /// The encoder's output is not what the decoder reads.
     #[error("`{}` gives {found} numbers a picture, `{}` needs {expected}", encoder.display(), path.display())]
     Width {
@@ -107,6 +115,7 @@ impl CaptionError {
             Self::Picture(error) => return error.hint(),
             Self::Vocabulary { source, .. } => return source.hint(),
             Self::Parameters { .. } | Self::Encoder { .. } | Self::NoCheckpoint => return None,
+            Self::NeedlessEncoder { .. } => "leave out --encoder",
             Self::NoEncoder { .. } => {
                 "name the weight file of the encoder that its training features were made with"
             }

@@ -78,6 +78,10 @@ pub(super) fn assemble(
         Some(path) if all.iter().any(|m| m.checkpoint.encoder.is_none()) => {
             Some((path, EncoderPart::load(path)?))
         }
+        Some(encoder) if !all.is_empty() => {
+            let (path, encoder) = (all[0].path.clone(), encoder.to_path_buf());
+            return Err(CaptionError::NeedlessEncoder { path, encoder });
+        }
         _ => None,
     };
     // The parts are compared before any is built: members that were trained on one encoder hold the same numbers.

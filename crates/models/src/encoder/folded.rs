@@ -95,7 +95,10 @@ impl FoldedEncoder {
             let pooled = run(&self.head, regions.clone());
             (regions, pooled)
         };
-        let all = self.device.map(b, one);
+        let all: Vec<_> = match b < self.device.threads() {
+            true => self.device.install_awake(|| (0..b).map(one).collect()),
+            false => self.device.map(b, one),
+        };
         let (mut regions, mut pooled) = (Vec::new(), Vec::new());
         let mut sizes = (0, 0);
         for (r, p) in &all {

@@ -44,6 +44,18 @@ impl StateDict {
         arrays.map(|(name, (shape, values))| (name.as_str(), &shape[..], &values[..]))
     }
 
+    /// All arrays by name, their numbers to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut [f32])> {
+        let arrays = self.arrays.iter_mut();
+        arrays.map(|(name, (_, values))| (name.as_str(), &mut values[..]))
+    }
+
+    /// Whether the other has arrays of the same names and shapes.
+    pub fn alike(&self, other: &Self) -> bool {
+        let shapes = |(name, shape, _)| (name, shape);
+        self.iter().map(shapes).eq(other.iter().map(shapes))
+    }
+
     /// Forgets the arrays whose names `keep` denies.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
         self.arrays.retain(|name, _| keep(name));
@@ -203,6 +215,9 @@ pub(super) fn to_stored(layer: &Convolution, ours: &[f32]) -> Vec<f32> {
     stored
 }
 
+/// Filters that are moved together; their numbers fill a line of memory.
+const FILTERS: usize = 16;
+
 /// Visits every stored number with its place here.
 fn permute(layer: &Convolution, mut visit: impl FnMut(usize, usize)) {
     let [kh, kw] = layer.window.kernel;
@@ -213,18 +228,21 @@ fn permute(layer: &Convolution, mut visit: impl FnMut(usize, usize)) {
         Kind::Dense | Kind::Linear => 1,
     };
     let (m, seen) = (layer.outputs, layer.inputs / groups);
-    for filter in 0..m {
+    // A few filters at a time: written one after the other, they lie far apart here, and each would move a line of memory.
+    for first in (0..m).step_by(FILTERS) {
         for channel in 0..seen {
             for tap in 0..taps {
-                let theirs = (filter * seen + channel) * taps + tap;
-                let here = match layer.kind {
-                    Kind::Depthwise => tap * m + filter,
-                    _ => {
-                        let group = filter / (m / groups);
-                        (tap * layer.inputs + group * seen + channel) * m + filter
-                    }
-                };
-                visit(theirs, here);
+                for filter in first..(first + FILTERS).min(m) {
+                    let theirs = (filter * seen + channel) * taps + tap;
+                    let here = match layer.kind {
+                        Kind::Depthwise => tap * m + filter,
+                        _ => {
+                            let group = filter / (m / groups);
+                            (tap * layer.inputs + group * seen + channel) * m + filter
+                        }
+                    };
+                    visit(theirs, here);
+                }
             }
         }
     }

@@ -67,24 +67,25 @@ impl Convolution {
             };
             let column = (m.div_ceil(LINE) - left) * LINE;
             let columns = (m - column).min(lines * LINE);
-            let pack = |row: &[f32]| {
+            let pack = |row: &[f32], packed: &mut Vec<Line>| {
                 let part = &row[column..column + columns];
-                (0..lines)
-                    .map(|line| {
-                        let mut packed = [0.0; LINE];
-                        let from =
-                            &part[(line * LINE).min(columns)..((line + 1) * LINE).min(columns)];
-                        packed[..from.len()].copy_from_slice(from);
-                        Line(packed)
-                    })
-                    .collect::<Vec<Line>>()
+                packed.extend((0..lines).map(|line| {
+                    let mut values = [0.0; LINE];
+                    let from = &part[(line * LINE).min(columns)..((line + 1) * LINE).min(columns)];
+                    values[..from.len()].copy_from_slice(from);
+                    Line(values)
+                }));
             };
+            let mut weights = Vec::with_capacity(rows.len() * lines);
+            rows.iter().for_each(|row| pack(row, &mut weights));
+            let mut biases = Vec::with_capacity(lines);
+            pack(bias, &mut biases);
             panels.push(Panel {
                 column,
                 columns,
                 lines,
-                weights: rows.iter().flat_map(|row| pack(row)).collect(),
-                bias: pack(bias),
+                weights,
+                bias: biases,
             });
             left -= lines;
         }

@@ -7,6 +7,15 @@ use serde_json::{Map, Value, json};
 
 use crate::options::Options;
 
+/// Options that are files or folders.
+const PLACES: [&str; 5] = [
+    "init_model_from",
+    "encoder",
+    "pictures",
+    "checkpoint_output_directory",
+    "worker_status_output_directory",
+];
+
 impl Options {
     /// `params` of a checkpoint or status file: underscores for dashes, `tanhC_version`, and
     /// `init_model_from` an empty string where there is none.
@@ -31,6 +40,15 @@ impl Options {
         }
         params.insert("do_grad_check".into(), json!(0));
         params
+    }
+
+    /// Leaves of a checkpoint's `params` what others want to know: what differs from the defaults, without the files and
+    /// folders of the machine that trained.
+    pub fn share_params(params: &mut Map<String, Value>) {
+        let defaults = Self::default().params();
+        params.retain(|name, value| {
+            !PLACES.contains(&name.as_str()) && defaults.get(name) != Some(value)
+        });
     }
 }
 
@@ -75,5 +93,28 @@ mod tests {
         ] {
             assert_eq!(params.get(name), Some(&value), "{name}");
         }
+    }
+    #[test]
+    fn what_is_shared_names_no_folder_and_no_default() {
+        let path = Some(std::path::PathBuf::from("/home/someone/secret"));
+        let options = Options {
+            hidden_size: 512,
+            init_model_from: path.clone(),
+            encoder: path.clone(),
+            pictures: path.clone(),
+            features: path.clone(),
+            checkpoint_output_directory: path.clone(),
+            worker_status_output_directory: path,
+            ..Options::default()
+        };
+        let mut params = options.params();
+        // As a snapshot does: the name of the features instead of their file.
+        params.insert("features".into(), json!("vgg"));
+        Options::share_params(&mut params);
+        let shared: Map<_, _> = [("features", json!("vgg")), ("hidden_size", json!(512))]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into_iter()
+            .collect();
+        assert_eq!(params, shared);
     }
 }
