@@ -31,16 +31,12 @@ pub(crate) fn finish<'c>(
     loading: Loading,
     corpora: impl IntoIterator<Item = &'c Corpus>,
 ) -> Result<Meteor, MeteorError> {
-    let captions: Vec<String> = corpora
-        .into_iter()
-        .flat_map(|corpus| {
-            (0..corpus.len()).flat_map(move |image| {
-                corpus
-                    .spaced_references(image)
-                    .chain([corpus.spaced_candidate(image)])
-                    .map(|tokens| corpus.text(tokens))
-            })
+    loading.finish_for(corpora.into_iter().flat_map(|corpus| {
+        (0..corpus.len()).flat_map(move |image| {
+            corpus
+                .spaced_references(image)
+                .chain([corpus.spaced_candidate(image)])
+                .map(|tokens| corpus.text(tokens))
         })
-        .collect();
-    loading.finish_for(captions.iter().map(String::as_str))
+    }))
 }

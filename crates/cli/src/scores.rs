@@ -34,16 +34,18 @@ impl Scores {
             }
         }
         let loading = Loading::start(meteor::data(None).as_deref())?;
-        let corpus = pair(&candidates, &references, false)?.corpus(Tokenization::Ptb);
-        let meteor = meteor::finish(loading, [&corpus])?;
+        let corpora = [pair(&candidates, &references, false)?.corpus(Tokenization::Ptb)];
         let options = Options {
             metrics: Metric::COCO.to_vec(),
-            meteor: Some(&meteor),
             ..Options::default()
         };
+        let load = || meteor::finish(loading, &corpora).map(Some);
+        let [standard] = metrics::score_while_loading(&corpora, &options, load)?
+            .try_into()
+            .expect("one table for one corpus");
         Ok(Self {
             perl_line,
-            standard: metrics::score(&corpus, &options),
+            standard,
         })
     }
 

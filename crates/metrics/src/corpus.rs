@@ -201,11 +201,12 @@ impl Corpus {
 
     /// Tokens joined by blanks, for whoever needs text again.
     pub fn text(&self, tokens: &[u32]) -> String {
-        tokens
-            .iter()
-            .map(|&id| self.words.word(id))
-            .collect::<Vec<_>>()
-            .join(" ")
+        let mut text = String::with_capacity(8 * tokens.len());
+        for (i, &id) in tokens.iter().enumerate() {
+            text.push_str(if i == 0 { "" } else { " " });
+            text.push_str(self.words.word(id));
+        }
+        text
     }
 
     pub(crate) fn reference_range(&self, image: usize) -> std::ops::Range<usize> {

@@ -28,6 +28,6 @@ pub use consensus::Consensus;
 pub use corpus::Corpus;
 pub use metric::Metric;
 pub use ngrams::MAX_ORDER;
-pub use score::{Options, score};
+pub use score::{Options, score, score_while_loading};
 pub use scores::{Score, Scores};
 pub use tokenizer::Tokenizer;

@@ -29,63 +29,114 @@ pub struct Options<'o> {
 
 /// Scores a corpus.
 pub fn score(corpus: &Corpus, options: &Options) -> Scores {
-    let metrics = if options.metrics.is_empty() {
-        &Metric::COCO[..]
-    } else {
-        &options.metrics
+    Others::of(corpus, options).with_meteor(corpus, options.meteor)
+}
+
+/// Scores corpora with a METEOR that is still being loaded, which takes long: everything else is computed meanwhile.
+///
+/// # Errors
+/// Those of `load`.
+pub fn score_while_loading<E: Send>(
+    corpora: &[Corpus],
+    options: &Options,
+    load: impl FnOnce() -> Result<Option<Meteor>, E> + Send,
+) -> Result<Vec<Scores>, E> {
+    let others = || -> Vec<Others> {
+        let each = corpora.iter();
+        each.map(|corpus| Others::of(corpus, options)).collect()
     };
-    let mut scores = Scores {
-        ids: corpus.ids().to_vec(),
-        ..Scores::default()
-    };
-    let any = |of: &[Metric]| metrics.iter().any(|metric| of.contains(metric));
-    let bleu = any(&[Metric::Bleu, Metric::StandardBleu]);
-    let ciders = any(&[Metric::Cider, Metric::PlainCider]);
-    // Naming n-grams is the one long step on one thread; ROUGE-L needs none.
-    let (ngrams, rouge) = rayon::join(
-        || (bleu || ciders).then(|| Ngrams::new(corpus)),
-        || any(&[Metric::Rouge]).then(|| rouge_l(corpus)),
-    );
-    let counts = ngrams
-        .as_ref()
-        .filter(|_| bleu)
-        .map(|ngrams| bleu::counts_of(corpus, ngrams));
-    let weights =
-        ngrams
-            .as_ref()
-            .filter(|_| ciders)
-            .map(|ngrams| match options.document_frequencies {
-                Some(frequencies) => Weights::of(frequencies, corpus, ngrams),
-                None => Weights::of_references(corpus, ngrams),
-            });
-    if ciders {
-        scores.warn_about_documents(
-            options
-                .document_frequencies
-                .map_or(corpus.len() as u64, DocumentFrequencies::images),
+    let (meteor, others) = rayon::join(load, others);
+    let meteor = meteor?;
+    let scores = corpora.iter().zip(others);
+    Ok(scores
+        .map(|(corpus, others)| others.with_meteor(corpus, meteor.as_ref()))
+        .collect())
+}
+
+/// All scores of a corpus but METEOR.
+struct Others {
+    /// Those of each metric.
+    scores: Vec<(Metric, Vec<Score>)>,
+    warnings: Vec<String>,
+}
+
+impl Others {
+    fn of(corpus: &Corpus, options: &Options) -> Self {
+        let metrics = if options.metrics.is_empty() {
+            &Metric::COCO[..]
+        } else {
+            &options.metrics
+        };
+        let any = |of: &[Metric]| metrics.iter().any(|metric| of.contains(metric));
+        let bleu = any(&[Metric::Bleu, Metric::StandardBleu]);
+        let ciders = any(&[Metric::Cider, Metric::PlainCider]);
+        // Naming n-grams is the one long step on one thread; ROUGE-L needs none.
+        let (ngrams, rouge) = rayon::join(
+            || (bleu || ciders).then(|| Ngrams::new(corpus)),
+            || any(&[Metric::Rouge]).then(|| rouge_l(corpus)),
         );
-    }
-    let cider = |variant| match (&ngrams, &weights) {
-        (Some(ngrams), Some(weights)) => cider(corpus, ngrams, weights, variant),
-        _ => Vec::new(),
-    };
-    let counts = counts.as_deref().unwrap_or_default();
-    for metric in metrics {
-        match metric {
-            Metric::Bleu => scores.bleu("BLEU", counts, BleuCounts::coco, COCO_BLEU),
-            Metric::StandardBleu => scores.bleu(
-                "BLEU (standard)",
-                counts,
-                BleuCounts::standard,
-                STANDARD_BLEU,
-            ),
-            Metric::Meteor => scores.meteor(corpus, options.meteor),
-            Metric::Rouge => scores.mean("ROUGE-L", rouge.clone().unwrap_or_default()),
-            Metric::Cider => scores.mean("CIDEr", cider(Variant::Coco)),
-            Metric::PlainCider => scores.mean("plain CIDEr (0 to 1)", cider(Variant::Plain)),
+        let counts = ngrams
+            .as_ref()
+            .filter(|_| bleu)
+            .map(|ngrams| bleu::counts_of(corpus, ngrams));
+        let weights =
+            ngrams
+                .as_ref()
+                .filter(|_| ciders)
+                .map(|ngrams| match options.document_frequencies {
+                    Some(frequencies) => Weights::of(frequencies, corpus, ngrams),
+                    None => Weights::of_references(corpus, ngrams),
+                });
+        let documents = options
+            .document_frequencies
+            .map_or(corpus.len() as u64, DocumentFrequencies::images);
+        let cider = |variant| match (&ngrams, &weights) {
+            (Some(ngrams), Some(weights)) => cider(corpus, ngrams, weights, variant),
+            _ => Vec::new(),
+        };
+        let counts = counts.as_deref().unwrap_or_default();
+        let scores = metrics.iter().map(|&metric| {
+            let scores = match metric {
+                Metric::Bleu => bleus("BLEU", counts, BleuCounts::coco, COCO_BLEU),
+                Metric::StandardBleu => {
+                    let name = "BLEU (standard)";
+                    bleus(name, counts, BleuCounts::standard, STANDARD_BLEU)
+                }
+                Metric::Meteor => Vec::new(),
+                Metric::Rouge => vec![mean("ROUGE-L", rouge.clone().unwrap_or_default())],
+                Metric::Cider => vec![mean("CIDEr", cider(Variant::Coco))],
+                Metric::PlainCider => vec![mean("plain CIDEr (0 to 1)", cider(Variant::Plain))],
+            };
+            (metric, scores)
+        });
+        Self {
+            scores: scores.collect(),
+            warnings: about_documents(documents)
+                .filter(|_| ciders)
+                .into_iter()
+                .collect(),
         }
     }
-    scores
+
+    /// The whole table.
+    fn with_meteor(self, corpus: &Corpus, meteor: Option<&Meteor>) -> Scores {
+        let mut table = Scores {
+            ids: corpus.ids().to_vec(),
+            scores: Vec::new(),
+            warnings: self.warnings,
+        };
+        for (metric, scores) in self.scores {
+            table.scores.extend(scores);
+            match (metric, meteor) {
+                (Metric::Meteor, Some(meteor)) => table.scores.push(meteor_of(corpus, meteor)),
+                (Metric::Meteor, None) => table
+                    .warnings
+                    .push("METEOR was not computed: it was not loaded".into()),
+                _ => {}
+            }
+        }
+        table
+    }
 }
 
 type ScoreRow = fn(&[f64]) -> f64;
@@ -172,75 +223,67 @@ fn meteor_row(sum: &[f64]) -> MeteorCounts {
     }
 }
 
-impl Scores {
-    fn bleu(
-        &mut self,
-        name: &str,
-        counts: &[BleuCounts],
-        score: fn(&BleuCounts) -> [f64; 4],
-        rows: [ScoreRow; 4],
-    ) {
-        let corpus = score(&counts.iter().copied().sum());
-        let images: Vec<[f64; 4]> = counts.iter().map(score).collect();
-        for n in 0..4 {
-            self.scores.push(Score {
-                name: name.replacen("BLEU", &format!("BLEU-{}", n + 1), 1),
-                corpus: if counts.is_empty() { 0.0 } else { corpus[n] },
-                images: images.iter().map(|image| image[n]).collect(),
-                statistics: Some(Statistics::new(counts.iter().map(numbers), rows[n])),
-            });
-        }
-    }
+fn bleus(
+    name: &str,
+    counts: &[BleuCounts],
+    score: fn(&BleuCounts) -> [f64; 4],
+    rows: [ScoreRow; 4],
+) -> Vec<Score> {
+    let corpus = score(&counts.iter().copied().sum());
+    let images: Vec<[f64; 4]> = counts.iter().map(score).collect();
+    let scores = (0..4).map(|n| Score {
+        name: name.replacen("BLEU", &format!("BLEU-{}", n + 1), 1),
+        corpus: if counts.is_empty() { 0.0 } else { corpus[n] },
+        images: images.iter().map(|image| image[n]).collect(),
+        statistics: Some(Statistics::new(counts.iter().map(numbers), rows[n])),
+    });
+    scores.collect()
+}
 
-    fn mean(&mut self, name: &str, images: Vec<f64>) {
-        let statistics = Statistics::mean(&images);
-        self.scores.push(Score {
-            name: name.into(),
-            corpus: statistics.score(),
-            images,
-            statistics: Some(statistics),
-        });
+fn mean(name: &str, images: Vec<f64>) -> Score {
+    let statistics = Statistics::mean(&images);
+    Score {
+        name: name.into(),
+        corpus: statistics.score(),
+        images,
+        statistics: Some(statistics),
     }
+}
 
-    fn meteor(&mut self, corpus: &Corpus, meteor: Option<&Meteor>) {
-        let Some(meteor) = meteor else {
-            self.warnings
-                .push("METEOR was not computed: it was not loaded".into());
-            return;
-        };
-        let statistics = |image| {
-            let references: Vec<String> = corpus
-                .spaced_references(image)
-                .map(|r| corpus.text(r))
-                .collect();
-            let references: Vec<&str> = references.iter().map(String::as_str).collect();
-            meteor.statistics(&corpus.text(corpus.spaced_candidate(image)), &references)
-        };
-        let images: Vec<MeteorCounts> = (0..corpus.len()).into_par_iter().map(statistics).collect();
-        let sum = images.iter().copied().sum();
-        self.scores.push(Score {
-            name: meteor.name().into(),
-            corpus: meteor.score(&sum),
-            images: images.iter().map(|counts| meteor.score(counts)).collect(),
-            statistics: Some(Statistics::new(images.iter().map(meteor_numbers), |sum| {
-                meteor_row(sum).score()
-            })),
-        });
+fn meteor_of(corpus: &Corpus, meteor: &Meteor) -> Score {
+    let statistics = |image| {
+        let references: Vec<String> = corpus
+            .spaced_references(image)
+            .map(|r| corpus.text(r))
+            .collect();
+        let references: Vec<&str> = references.iter().map(String::as_str).collect();
+        meteor.statistics(&corpus.text(corpus.spaced_candidate(image)), &references)
+    };
+    let images: Vec<MeteorCounts> = (0..corpus.len()).into_par_iter().map(statistics).collect();
+    let sum = images.iter().copied().sum();
+    Score {
+        name: meteor.name().into(),
+        corpus: meteor.score(&sum),
+        images: images.iter().map(|counts| meteor.score(counts)).collect(),
+        statistics: Some(Statistics::new(images.iter().map(meteor_numbers), |sum| {
+            meteor_row(sum).score()
+        })),
     }
+}
 
-    fn warn_about_documents(&mut self, images: u64) {
-        match images {
-            0 | 1 => self.warnings.push(
-                "CIDEr is 0 by definition: with one image every n-gram occurs in all images, so each weighs ln(1/1) = 0; \
-                 score more images together or use saved document frequencies"
-                    .into(),
-            ),
-            2..SMALL_CORPUS => self.warnings.push(format!(
-                "CIDEr's document frequencies come from only {images} images (fewer than {SMALL_CORPUS}): \
-                 the score is not comparable with others"
-            )),
-            _ => {}
-        }
+/// What to know about CIDEr's document frequencies that come from so many images.
+fn about_documents(images: u64) -> Option<String> {
+    match images {
+        0 | 1 => Some(
+            "CIDEr is 0 by definition: with one image every n-gram occurs in all images, so each weighs ln(1/1) = 0; \
+             score more images together or use saved document frequencies"
+                .into(),
+        ),
+        2..SMALL_CORPUS => Some(format!(
+            "CIDEr's document frequencies come from only {images} images (fewer than {SMALL_CORPUS}): \
+             the score is not comparable with others"
+        )),
+        _ => None,
     }
 }
 

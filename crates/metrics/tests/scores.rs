@@ -4,7 +4,7 @@ use metrics::bleu::BleuCounts;
 use metrics::document_frequency::DocumentFrequencies;
 use metrics::meteor::Meteor;
 use metrics::significance::Bootstrap;
-use metrics::{Corpus, Metric, Options, Scores, score};
+use metrics::{Corpus, Metric, Options, Scores, score, score_while_loading};
 
 fn corpus(candidates: &[&str]) -> Corpus {
     let references = [
@@ -90,6 +90,26 @@ fn coco_captions_four_are_the_default() {
             .iter()
             .any(|w| w.contains("METEOR was not computed"))
     );
+}
+
+#[test]
+fn a_meteor_that_is_still_loading_gives_the_same_tables() {
+    let corpora = [corpus(&["a dog runs", "two men"]), corpus(&["dog", "men"])];
+    let loaded = Meteor::open(None).expect("no data");
+    for meteor in [Some(&loaded), None] {
+        let load = || match meteor {
+            Some(_) => Meteor::open(None).map(Some),
+            None => Ok(None),
+        };
+        let loading = score_while_loading(&corpora, &all(None), load).expect("no data");
+        let want = corpora.each_ref().map(|c| score(c, &all(meteor)));
+        assert_eq!(
+            serde_json::to_value(&loading).expect("JSON"),
+            serde_json::to_value(want).expect("JSON")
+        );
+    }
+    let failed = score_while_loading(&corpora, &all(None), || Err("damaged"));
+    assert_eq!(failed.expect_err("a METEOR is wanted"), "damaged");
 }
 
 #[test]

@@ -135,19 +135,19 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     if let Some(candidates) = &against {
         paired.push(some_pairs(candidates, &references, args.strict)?);
     }
-    let mut corpora: Vec<_> = paired.iter().map(|p| p.corpus(tokenization)).collect();
+    let corpora: Vec<_> = paired.iter().map(|p| p.corpus(tokenization)).collect();
     if let [this, other] = corpora.as_slice() {
         same_pictures(args, this.ids(), other.ids())?;
     }
-    let meteor = match loading {
-        None => None,
-        Some(loading) => Some(meteor::finish(loading, &corpora)?),
-    };
     let options = Options {
         metrics: args.metrics.clone(),
         document_frequencies: frequencies.as_ref(),
-        meteor: meteor.as_ref(),
+        meteor: None,
     };
+    let scores = metrics::score_while_loading(&corpora, &options, || {
+        let meteor = loading.map(|loading| meteor::finish(loading, &corpora));
+        meteor.transpose()
+    })?;
     let wants_variety = args.diversity || args.training.is_some();
     let counted = match wants_variety && frequencies.is_none() {
         true => Some(DocumentFrequencies::count(&corpora[0])),
@@ -155,16 +155,15 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     };
     let frequencies = frequencies.as_ref().or(counted.as_ref());
     let files = [&candidates].into_iter().chain(&against);
-    let mut systems = corpora
-        .drain(..)
-        .zip(&paired)
-        .zip(files)
-        .map(|((corpus, pairs), file)| {
+    let mut systems = scores
+        .into_iter()
+        .zip(corpora.iter().zip(&paired).zip(files))
+        .map(|(scores, ((corpus, pairs), file))| {
             let training = training.as_deref();
             System {
-                scores: metrics::score(&corpus, &options),
+                scores,
                 variety: frequencies.filter(|_| wants_variety).map(|frequencies| {
-                    Variety::of(file, pairs, &corpus, tokenization, training, frequencies)
+                    Variety::of(file, pairs, corpus, tokenization, training, frequencies)
                 }),
             }
         });

@@ -22,10 +22,9 @@ const JAR: &str = "meteor-1.5.jar";
 /// Bytes; the largest real file has 3.7 million.
 const TEXT_LIMIT: u64 = 64 << 20;
 
-/// The small files, read.
+/// The small files about single words, read.
 pub(super) struct Texts {
     pub function_words: Text,
-    pub prefixes: Text,
     pub exceptions: Text,
     pub synsets: Text,
 }
@@ -84,32 +83,45 @@ impl Distribution {
         })
     }
 
-    /// Reads the small files.
-    pub(super) fn texts(&self) -> Result<Texts, MeteorError> {
-        let mut jar = if self.texts_in_jar {
-            Some(self.open_jar()?)
-        } else {
-            None
-        };
-        let mut text = |entry| match &mut jar {
-            Some(jar) => self.unpack(jar, entry),
-            None => self.read(entry),
-        };
+    /// Reads the list of abbreviations.
+    pub(super) fn prefixes(&self) -> Result<Text, MeteorError> {
+        self.text(&mut self.open_jar()?, PREFIXES)
+    }
+
+    /// Reads the other small files.
+    pub(super) fn words(&self) -> Result<Texts, MeteorError> {
+        let mut jar = self.open_jar()?;
+        let mut text = |entry| self.text(&mut jar, entry);
         Ok(Texts {
             function_words: text(FUNCTION_WORDS)?,
-            prefixes: text(PREFIXES)?,
             exceptions: text(EXCEPTIONS)?,
             synsets: text(SYNSETS)?,
         })
     }
 
-    fn open_jar(&self) -> Result<zip::ZipArchive<File>, MeteorError> {
+    fn text(
+        &self,
+        jar: &mut Option<zip::ZipArchive<File>>,
+        entry: &str,
+    ) -> Result<Text, MeteorError> {
+        match jar {
+            Some(jar) => self.unpack(jar, entry),
+            None => self.read(entry),
+        }
+    }
+
+    /// The jar, if the small files are in one.
+    fn open_jar(&self) -> Result<Option<zip::ZipArchive<File>>, MeteorError> {
+        if !self.texts_in_jar {
+            return Ok(None);
+        }
         let path = self.texts.clone();
         match File::open(&path) {
             Err(source) => Err(MeteorError::Read { path, source }),
-            Ok(file) => {
-                zip::ZipArchive::new(file).map_err(|source| MeteorError::Archive { path, source })
-            }
+            Ok(file) => match zip::ZipArchive::new(file) {
+                Ok(jar) => Ok(Some(jar)),
+                Err(source) => Err(MeteorError::Archive { path, source }),
+            },
         }
     }
 

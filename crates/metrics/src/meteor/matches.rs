@@ -68,55 +68,54 @@ pub(super) fn all(
     reference: Sentence<'_>,
     pairs: Pairs<'_>,
 ) -> Vec<Match> {
-    let mut matches = Vec::new();
-    let differ = |a: &Word, b: &Word| a.key != b.key;
-    add(EXACT, candidate, reference, &mut matches, |a, b| {
-        a.key == b.key
-    });
     let is_equal = candidate.words.len() == reference.words.len()
         && candidate
             .words
             .iter()
             .zip(reference.words)
             .all(|(a, b)| a.key == b.key);
-    // Equal sentences need no other matches; without them the search can't go wrong.
-    if !is_equal {
-        add(STEM, candidate, reference, &mut matches, |a, b| {
-            a.stem == b.stem && differ(a, b)
+    let mut matches = Vec::with_capacity(candidate.words.len());
+    for (r, word) in reference.words.iter().enumerate() {
+        let mut others = false;
+        add(EXACT, candidate, r, &mut matches, |other| {
+            others |= word.stem == other.stem || word.synonym_bits & other.synonym_bits != 0;
+            word.key == other.key
         });
-        add(SYNONYM, candidate, reference, &mut matches, |a, b| {
-            a.is_synonym(b) && differ(a, b)
+        // Equal sentences need no other matches; without them the search can't go wrong.
+        if is_equal || !others {
+            continue;
+        }
+        add(STEM, candidate, r, &mut matches, |other| {
+            word.stem == other.stem && word.key != other.key
         });
-        add_paraphrases(candidate, reference, pairs, &mut matches);
+        add(SYNONYM, candidate, r, &mut matches, |other| {
+            word.key != other.key && word.is_synonym(other)
+        });
     }
-    // Stable: the order of the matchers stays.
-    matches.sort_by_key(|m| m.reference.start);
+    if !is_equal {
+        add_paraphrases(candidate, reference, pairs, &mut matches);
+        // Stable: the order of the matchers stays.
+        matches.sort_by_key(|m| m.reference.start);
+    }
     matches
 }
 
-/// One matcher of single words.
+/// One matcher of single words for reference word r.
 fn add(
     module: usize,
     candidate: Sentence<'_>,
-    reference: Sentence<'_>,
+    r: usize,
     matches: &mut Vec<Match>,
-    is_match: impl Fn(&Word, &Word) -> bool,
+    mut is_match: impl FnMut(&Word) -> bool,
 ) {
-    for (r, in_reference) in reference.words.iter().enumerate() {
-        for (c, in_candidate) in candidate.words.iter().enumerate() {
-            if is_match(in_candidate, in_reference) {
-                matches.push(Match {
-                    reference: Span {
-                        start: r,
-                        length: 1,
-                    },
-                    candidate: Span {
-                        start: c,
-                        length: 1,
-                    },
-                    module,
-                });
-            }
+    let word = |start| Span { start, length: 1 };
+    for (c, other) in candidate.words.iter().enumerate() {
+        if is_match(other) {
+            matches.push(Match {
+                reference: word(r),
+                candidate: word(c),
+                module,
+            });
         }
     }
 }
@@ -177,7 +176,10 @@ mod tests {
     fn modules(candidate: &[&str], reference: &[&str]) -> Vec<usize> {
         let knowledge = Knowledge::new();
         let words = |words: &[&str]| -> Vec<Word> {
-            words.iter().map(|word| knowledge.word(word)).collect()
+            words
+                .iter()
+                .map(|word| knowledge.word(word, None))
+                .collect()
         };
         let (candidate, reference) = (words(candidate), words(reference));
         let candidate: Vec<&Word> = candidate.iter().collect();

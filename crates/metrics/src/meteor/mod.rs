@@ -28,8 +28,7 @@ use distribution::Distribution;
 use matches::{Pairs, Sentence};
 use normalize::Prefixes;
 use paraphrase_table::Unpacking;
-use paraphrases::Collector;
-use synonyms::Synonyms;
+use paraphrases::{Collector, Paraphrases};
 use vocabulary::{Knowledge, Vocabulary, Word};
 
 /// METEOR, ready to score. Threads may share it.
@@ -37,6 +36,7 @@ pub struct Meteor {
     prefixes: Prefixes,
     knowledge: Knowledge,
     vocabulary: Vocabulary,
+    paraphrases: Paraphrases,
     has_data: bool,
 }
 
@@ -65,59 +65,69 @@ impl Loading {
     /// # Errors
     /// If a file is damaged; with its name and line.
     pub fn finish(self) -> Result<Meteor, MeteorError> {
-        self.load(None)
+        self.load(None::<std::iter::Empty<&str>>)
     }
 
     /// A METEOR for these captions (candidates and references): what they can't need is left out.
     ///
     /// # Errors
     /// If a file is damaged; with its name and line.
-    pub fn finish_for<'a>(
+    pub fn finish_for<S: AsRef<str>>(
         self,
-        captions: impl IntoIterator<Item = &'a str>,
+        captions: impl IntoIterator<Item = S>,
     ) -> Result<Meteor, MeteorError> {
-        self.load(Some(&mut captions.into_iter()))
+        self.load(Some(captions.into_iter()))
     }
 
-    fn load(self, captions: Option<&mut dyn Iterator<Item = &str>>) -> Result<Meteor, MeteorError> {
-        let mut meteor = Meteor {
-            prefixes: Prefixes::default(),
-            knowledge: Knowledge::new(),
-            vocabulary: Vocabulary::default(),
-            has_data: self.0.is_some(),
+    fn load<S: AsRef<str>>(
+        self,
+        captions: Option<impl Iterator<Item = S>>,
+    ) -> Result<Meteor, MeteorError> {
+        let (distribution, unpacking) = self.0.unzip();
+        let prefixes = match &distribution {
+            Some(distribution) => Prefixes::parse(&distribution.prefixes()?.text),
+            None => Prefixes::default(),
         };
-        if let Some((distribution, _)) = &self.0 {
-            let texts = distribution.texts()?;
-            meteor.prefixes = Prefixes::parse(&texts.prefixes.text);
-            meteor.knowledge.function_words =
-                texts.function_words.text.lines().map(Box::from).collect();
-            meteor.knowledge.synonyms = Synonyms::parse(
-                (&texts.exceptions.name, &texts.exceptions.text),
-                (&texts.synsets.name, texts.synsets.text),
-            )?;
-        }
         let (mut collector, words) = match captions {
             None => (Collector::all(), Vec::new()),
             Some(captions) => {
                 let mut collector = Collector::for_captions();
                 for caption in captions {
-                    each_reading(caption, |caption| {
+                    each_reading(caption.as_ref(), |caption| {
                         let mut before = None;
-                        normalize::for_each_word(caption, &meteor.prefixes, |word| {
+                        normalize::for_each_word(caption, &prefixes, |word| {
                             before = Some(collector.see(before, word));
                         });
                     });
                 }
-                let words = collector.words().map(Box::from).collect();
+                let words = collector.words().map(|(word, n)| (word.into(), n));
+                let words = words.collect();
                 (collector, words)
             }
         };
-        if let Some((_, unpacking)) = self.0 {
-            unpacking.read(&mut collector)?;
-        }
-        meteor.knowledge.paraphrases = collector.finish();
-        meteor.vocabulary = Vocabulary::new(words, &meteor.knowledge);
-        Ok(meteor)
+        // Reading waits for the unpacking thread again and again: what else there is to do is done meanwhile.
+        let read = || match unpacking {
+            Some(unpacking) => unpacking.read(&mut collector),
+            None => Ok(()),
+        };
+        let know = || -> Result<_, MeteorError> {
+            let knowledge = match &distribution {
+                Some(distribution) => Knowledge::parse(distribution.words()?)?,
+                None => Knowledge::new(),
+            };
+            let vocabulary = Vocabulary::new(words, &knowledge);
+            Ok((knowledge, vocabulary))
+        };
+        let (read, known) = rayon::join(read, know);
+        let (knowledge, vocabulary) = known?;
+        read?;
+        Ok(Meteor {
+            prefixes,
+            knowledge,
+            vocabulary,
+            paraphrases: collector.finish(),
+            has_data: distribution.is_some(),
+        })
     }
 }
 
@@ -143,9 +153,9 @@ impl Meteor {
     ///
     /// # Errors
     /// If a file is missing or damaged; with its name and line.
-    pub fn open_for<'a>(
+    pub fn open_for<S: AsRef<str>>(
         data: Option<&Path>,
-        captions: impl IntoIterator<Item = &'a str>,
+        captions: impl IntoIterator<Item = S>,
     ) -> Result<Self, MeteorError> {
         Loading::start(data)?.finish_for(captions)
     }
@@ -161,7 +171,7 @@ impl Meteor {
 
     /// Number of paraphrases loaded.
     pub fn paraphrases(&self) -> usize {
-        self.knowledge.paraphrases.len()
+        self.paraphrases.len()
     }
 
     /// Whether a caption may be scored: any, unless this METEOR was opened for other captions.
@@ -170,8 +180,8 @@ impl Meteor {
         each_reading(caption, |caption| {
             let mut before = None;
             normalize::for_each_word(caption, &self.prefixes, |word| {
-                let word = self.knowledge.paraphrases.word(word);
-                all &= self.knowledge.paraphrases.covers(before, word);
+                let word = self.paraphrases.word(word);
+                all &= self.paraphrases.covers(before, word);
                 before = word;
             });
         });
@@ -200,12 +210,11 @@ impl Meteor {
                 .iter()
                 .map(|word| word.get().paraphrase_word)
                 .collect();
-            self.knowledge.paraphrases.occurrences(&numbers)
+            self.paraphrases.occurrences(&numbers)
         };
         let candidate_phrases = phrases(&candidate);
         let reference_phrases: Vec<_> = references.iter().map(|words| phrases(words)).collect();
         let (to_candidate, from_candidate) = self
-            .knowledge
             .paraphrases
             .pairs(&candidate_phrases, &reference_phrases);
         let pairs = Pairs {
@@ -248,11 +257,14 @@ impl Meteor {
         normalize::for_each_word(caption, &self.prefixes, |word| {
             let known = match self.vocabulary.get(word) {
                 Some(known) => Known::Shared(known),
-                None => Known::Own(Box::new(self.knowledge.word(word))),
+                None => {
+                    let number = self.paraphrases.word(word);
+                    Known::Own(Box::new(self.knowledge.word(word, number)))
+                }
             };
             let number = known.get().paraphrase_word;
             assert!(
-                self.knowledge.paraphrases.covers(before, number),
+                self.paraphrases.covers(before, number),
                 "METEOR was opened for other captions: they don't have `{word}`, or not there"
             );
             before = number;

@@ -18,8 +18,8 @@ use super::error::{MeteorError, excerpt};
 
 /// Bytes of one unpacked piece.
 const PIECE: usize = 256 << 10;
-/// Unpacked pieces that may wait for the reader: 32 MiB.
-const PIECES_AHEAD: usize = 128;
+/// Unpacked pieces that may wait for the reader: 128 MiB, what is unpacked while captions are read and tokenized.
+const PIECES_AHEAD: usize = 512;
 /// Bytes; the longest real line has 60.
 const LINE_LIMIT: usize = 64 << 10;
 /// A real table unpacks to 4.4 times its size; more than this many times means a trap.

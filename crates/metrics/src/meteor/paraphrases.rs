@@ -137,10 +137,11 @@ impl Collector {
         word
     }
 
-    /// The words seen.
-    pub(super) fn words(&self) -> impl Iterator<Item = &str> {
-        let words = self.paraphrases.words.keys();
-        words.map(|word| std::str::from_utf8(word).expect("words of captions are UTF-8"))
+    /// The words seen and their numbers.
+    pub(super) fn words(&self) -> impl Iterator<Item = (&str, u32)> {
+        let text = |word| std::str::from_utf8(word).expect("words of captions are UTF-8");
+        let words = self.paraphrases.words.iter();
+        words.map(move |(word, &number)| (text(word), number))
     }
 
     fn intern(&mut self, word: &[u8]) -> u32 {
@@ -409,7 +410,7 @@ mod tests {
     ) -> Vec<Match> {
         // Keys that never agree: only paraphrases match.
         let words = |sentence: &[char], first: i32| -> Vec<Word> {
-            let plain = Knowledge::new().word("x");
+            let plain = Knowledge::new().word("x", None);
             (first..)
                 .zip(sentence)
                 .map(|(key, _)| Word {

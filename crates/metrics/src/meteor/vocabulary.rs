@@ -10,7 +10,8 @@ use hashbrown::HashMap;
 use hashbrown::HashSet;
 use rust_stemmers::{Algorithm, Stemmer};
 
-use super::paraphrases::Paraphrases;
+use super::distribution::Texts;
+use super::error::MeteorError;
 use super::synonyms::Synonyms;
 
 /// One word.
@@ -32,17 +33,24 @@ pub(super) struct Word {
 impl Word {
     /// Whether the two have a synonym set in common.
     pub(super) fn is_synonym(&self, other: &Self) -> bool {
+        let may_have = |set: &u32| other.synonym_bits & bit(*set) != 0;
+        let has = |set: &u32| other.synonym_sets.binary_search(set).is_ok();
         self.synonym_bits & other.synonym_bits != 0
             && self
                 .synonym_sets
                 .iter()
-                .any(|set| other.synonym_sets.binary_search(set).is_ok())
+                .any(|set| may_have(set) && has(set))
     }
+}
+
+/// A set's bit: its remainder.
+fn bit(set: u32) -> u64 {
+    1 << (set % 64)
 }
 
 /// A bit for the remainder of each set.
 fn bits(sets: &[u32]) -> u64 {
-    sets.iter().fold(0, |bits, set| bits | 1 << (set % 64))
+    sets.iter().fold(0, |bits, &set| bits | bit(set))
 }
 
 /// What is known about words in general.
@@ -50,7 +58,6 @@ pub(super) struct Knowledge {
     pub stemmer: Stemmer,
     pub function_words: HashSet<Box<str>>,
     pub synonyms: Synonyms,
-    pub paraphrases: Paraphrases,
 }
 
 impl Knowledge {
@@ -60,12 +67,23 @@ impl Knowledge {
             stemmer: Stemmer::create(Algorithm::English),
             function_words: HashSet::new(),
             synonyms: Synonyms::default(),
-            paraphrases: Paraphrases::default(),
         }
     }
 
-    /// Everything about one word, which is in lower case.
-    pub(super) fn word(&self, word: &str) -> Word {
+    /// From METEOR's files.
+    pub(super) fn parse(texts: Texts) -> Result<Self, MeteorError> {
+        Ok(Self {
+            function_words: texts.function_words.text.lines().map(Box::from).collect(),
+            synonyms: Synonyms::parse(
+                (&texts.exceptions.name, &texts.exceptions.text),
+                (&texts.synsets.name, texts.synsets.text),
+            )?,
+            ..Self::new()
+        })
+    }
+
+    /// Everything about one word, which is in lower case and has this number in the paraphrase table.
+    pub(super) fn word(&self, word: &str, paraphrase_word: Option<u32>) -> Word {
         let synonym_sets = self.synonyms.sets(word);
         Word {
             key: java_hash(word),
@@ -73,7 +91,7 @@ impl Knowledge {
             is_function_word: self.function_words.contains(word),
             synonym_bits: bits(&synonym_sets),
             synonym_sets: synonym_sets.into(),
-            paraphrase_word: self.paraphrases.word(word),
+            paraphrase_word,
         }
     }
 }
@@ -86,10 +104,11 @@ pub(super) struct Vocabulary {
 }
 
 impl Vocabulary {
-    pub(super) fn new(words: Vec<Box<str>>, knowledge: &Knowledge) -> Self {
+    /// Words with their numbers in the paraphrase table.
+    pub(super) fn new(words: Vec<(Box<str>, u32)>, knowledge: &Knowledge) -> Self {
         let mut this = Self::default();
-        for word in words {
-            this.words.push(knowledge.word(&word));
+        for (word, number) in words {
+            this.words.push(knowledge.word(&word, Some(number)));
             this.ids.insert(word, this.words.len() - 1);
         }
         this
@@ -130,7 +149,7 @@ mod tests {
         let word = |sets: &[u32]| Word {
             synonym_bits: bits(sets),
             synonym_sets: sets.into(),
-            ..Knowledge::new().word("x")
+            ..Knowledge::new().word("x", None)
         };
         assert!(word(&[1, 70]).is_synonym(&word(&[5, 70])));
         assert!(word(&[70]).is_synonym(&word(&[70])));
@@ -143,8 +162,8 @@ mod tests {
     #[test]
     fn words_are_looked_up_once() {
         let knowledge = Knowledge::new();
-        let vocabulary = Vocabulary::new(vec!["dogs".into(), "a".into()], &knowledge);
-        assert_eq!(vocabulary.get("a"), Some(&knowledge.word("a")));
+        let vocabulary = Vocabulary::new(vec![("dogs".into(), 7), ("a".into(), 3)], &knowledge);
+        assert_eq!(vocabulary.get("a"), Some(&knowledge.word("a", Some(3))));
         assert_eq!(vocabulary.get("dog"), None);
     }
 }
