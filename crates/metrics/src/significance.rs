@@ -291,6 +291,21 @@ mod tests {
         assert_eq!((found.difference.value, found.difference.high), (0.5, 1.0));
     }
 
+    /// One image loses what forty gain: P(draw <= 0) = 0.45, P(draw >= 0) = 0.55.
+    #[test]
+    fn without_a_difference_draws_that_are_not_above_it_count() {
+        let gains = (1..=40).map(f64::from).chain([-820.0]);
+        let second = Statistics::mean(&gains.collect::<Vec<_>>());
+        let bootstrap = Bootstrap {
+            draws: 4000,
+            seed: 3,
+        };
+        let found = bootstrap.compare(&Statistics::mean(&[0.0; 41]), &second);
+        let found = found.expect("images");
+        assert_eq!(found.difference.value, 0.0);
+        assert!((found.p - 2.0 * 0.45).abs() < 0.04, "{found:?}");
+    }
+
     #[test]
     fn nothing_to_draw() {
         let none = Statistics::mean(&[]);

@@ -72,3 +72,27 @@ pub(super) fn is_record(line: &[u8]) -> bool {
     let record = serde_json::from_slice::<Record>(line);
     record.is_ok_and(|r| r.image_id.is_some() && (r.caption.is_some() || r.captions.is_some()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_record;
+
+    #[test]
+    fn a_record_has_an_image_and_captions() {
+        for record in [
+            r#"{"image_id": 1, "caption": "a"}"#,
+            r#"{"image_id": "x", "captions": ["a", "b"]}"#,
+        ] {
+            assert!(is_record(record.as_bytes()), "{record}");
+        }
+        for other in [
+            r#"{"image_id": 1}"#,
+            r#"{"caption": "a"}"#,
+            r#"{"captions": ["a"]}"#,
+            r#"{"images": []}"#,
+            "{",
+        ] {
+            assert!(!is_record(other.as_bytes()), "{other}");
+        }
+    }
+}

@@ -384,6 +384,9 @@ mod tests {
     fn distance_counts_against_the_alignments_without_the_match() {
         assert_eq!(align(4, 4, &[word(0, 3), word(3, 3)]), [word(0, 3)]);
         assert_eq!(align(4, 4, &[word(0, 0), word(3, 0)]), [word(3, 0)]);
+        // A match without rival adds to all alignments: what went before still decides.
+        let matches = [word(0, 2), word(3, 2), word(4, 4)];
+        assert_eq!(align(5, 5, &matches), [word(0, 2), word(4, 4)]);
     }
 
     #[test]

@@ -262,3 +262,20 @@ fn in_prefix(prefix: &Path) -> Option<PathBuf> {
         .map(|folder| folder.join("pycocoevalcap/meteor"))
         .find(|folder| folder.join(JAR).is_file() && folder.join(PARAPHRASES).is_file())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_may_be_as_long_as_the_limit() {
+        let read = |bytes| {
+            let text = std::io::repeat(b' ').take(bytes);
+            let read = read_text("jar: entry".to_owned(), text, |_| unreachable!());
+            read.map(|text| text.text.len() as u64)
+        };
+        assert_eq!(read(TEXT_LIMIT).expect("not too large"), TEXT_LIMIT);
+        let error = read(TEXT_LIMIT + 1).expect_err("too large");
+        assert!(matches!(error, MeteorError::TooLarge { .. }), "{error}");
+    }
+}

@@ -108,3 +108,21 @@ pub(super) fn excerpt(bytes: &[u8]) -> String {
     };
     format!("`{start}{more}`")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_say_what_to_do_about_a_missing_file() {
+        let hint = |entry: &str| {
+            let error = MeteorError::Missing {
+                path: "meteor".into(),
+                entry: entry.to_owned(),
+            };
+            error.hint().expect("a hint")
+        };
+        assert!(hint("data/paraphrase-en.gz").starts_with("keep data/paraphrase-en.gz"));
+        assert!(hint("function/english.words").contains("METEOR 1.5"));
+    }
+}

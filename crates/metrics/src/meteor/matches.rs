@@ -181,7 +181,10 @@ mod tests {
                 .map(|word| knowledge.word(word, None))
                 .collect()
         };
-        let (candidate, reference) = (words(candidate), words(reference));
+        modules_of(&words(candidate), &words(reference))
+    }
+
+    fn modules_of(candidate: &[Word], reference: &[Word]) -> Vec<usize> {
         let candidate: Vec<&Word> = candidate.iter().collect();
         let reference: Vec<&Word> = reference.iter().collect();
         let none = Pairs {
@@ -199,6 +202,18 @@ mod tests {
         };
         let all = all(candidate, reference, none);
         all.iter().map(|m| m.module).collect()
+    }
+
+    #[test]
+    fn synonyms_match_though_their_stems_differ() {
+        let word = |word, set| Word {
+            synonym_sets: [set].into(),
+            synonym_bits: 1 << set,
+            ..Knowledge::new().word(word, None)
+        };
+        assert_eq!(modules_of(&[word("dog", 7)], &[word("cat", 7)]), [SYNONYM]);
+        assert_eq!(modules_of(&[word("dog", 7)], &[word("cat", 8)]), [0; 0]);
+        assert_eq!(modules_of(&[word("dog", 7)], &[word("dog", 7)]), [EXACT]);
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl Loading {
         Ok(Self(Some((distribution, unpacking))))
     }
 
-    /// A METEOR for any text, with the whole paraphrase table: about 460 MB at most while it loads.
+    /// A METEOR for any text, with the whole paraphrase table: about 530 MB at most while it loads.
     ///
     /// # Errors
     /// If a file is damaged; with its name and line.

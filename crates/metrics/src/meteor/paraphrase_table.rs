@@ -18,8 +18,8 @@ use super::error::{MeteorError, excerpt};
 
 /// Bytes of one unpacked piece.
 const PIECE: usize = 256 << 10;
-/// Unpacked pieces that may wait for the reader: 128 MiB, what is unpacked while captions are read and tokenized.
-const PIECES_AHEAD: usize = 512;
+/// Unpacked pieces that may wait for the reader: 96 MiB, what is unpacked while captions are read and tokenized.
+const PIECES_AHEAD: usize = 384;
 /// Bytes; the longest real line has 60.
 const LINE_LIMIT: usize = 64 << 10;
 /// A real table unpacks to 4.4 times its size; more than this many times means a trap.
@@ -193,7 +193,7 @@ impl<E: Entries> Lines<'_, E> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Seek, Write};
 
     use flate2::{Compression, write::GzEncoder};
 
@@ -249,17 +249,18 @@ mod tests {
         assert_eq!(read(&packed(b"")).expect("valid"), [""; 0]);
     }
 
-    /// Longer than the pieces that travel between the threads, with cuts everywhere.
+    /// Longer than the pieces that travel between the threads, with cuts everywhere; and of a size that counts for
+    /// the limit of what may come out.
     #[test]
     fn pieces_are_joined() {
-        let entries: Vec<_> = (0..40_000)
+        let entries: Vec<_> = (0..100_000)
             .map(|i| (format!("from {i}"), format!("to {}", i * 7)))
             .collect();
         let text: String = entries
             .iter()
             .map(|(from, to)| format!("0.125\n{from}\n{to}\n"))
             .collect();
-        assert!(PIECE < text.len());
+        assert!(PIECE < text.len() && 2 << 20 < text.len());
         let wanted: Vec<_> = entries
             .iter()
             .flat_map(|(from, to)| [format!("{from}:"), to.clone()])
@@ -269,6 +270,49 @@ mod tests {
         let (first, second) = text.split_at(text.len() / 2);
         let joined = [packed(first.as_bytes()), packed(second.as_bytes())].concat();
         assert_eq!(read(&joined).expect("valid"), wanted);
+    }
+
+    #[test]
+    fn a_small_table_may_repeat_itself() {
+        let text = "0.5\na b\nc d\n".repeat(40_000);
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(text.as_bytes()).expect("memory");
+        let packed = encoder.finish().expect("memory");
+        assert!((packed.len() as u64) * RATIO_LIMIT < text.len() as u64);
+        assert_eq!(read(&packed).expect("valid").len(), 40_001);
+    }
+
+    #[test]
+    fn as_much_as_the_limit_may_come_out() {
+        let mut file = tempfile::tempfile().expect("file");
+        file.write_all(&packed(&[b'x'; 2 * PIECE])).expect("file");
+        let pieces = |limit| {
+            let mut file = file.try_clone().expect("file");
+            file.rewind().expect("file");
+            let ((sender, pieces), (_, reuse)) = (sync_channel(4), channel());
+            unpack(file, limit, &sender, &reuse);
+            drop(sender);
+            let lengths = pieces.iter().map(|piece| Some(piece.ok()?.len()));
+            lengths.collect::<Vec<_>>()
+        };
+        let all = 2 * PIECE as u64;
+        assert_eq!(pieces(all), [Some(PIECE), Some(PIECE)]);
+        assert_eq!(pieces(all - 1), [Some(PIECE), None]);
+        // Nothing comes after an error.
+        assert_eq!(pieces(0), [None]);
+    }
+
+    /// A line is only looked at where a piece ends in it.
+    #[test]
+    fn a_line_may_be_as_long_as_the_limit_at_the_end_of_a_piece() {
+        let before = "0.5\na\nb\n".repeat((PIECE - LINE_LIMIT) / 8);
+        assert_eq!(before.len(), PIECE - LINE_LIMIT);
+        let text = format!("{before}{}\na\nc\n", "5".repeat(LINE_LIMIT + 9));
+        let last = read(&packed(text.as_bytes())).expect("valid").pop();
+        assert_eq!(last.as_deref(), Some("c"));
+        // One byte less before it, one more of it.
+        let error = said(&packed(&text.as_bytes()[1..]));
+        assert!(error.contains("a line of at most 65536 bytes"), "{error}");
     }
 
     #[test]
