@@ -2,6 +2,7 @@
 //!
 //! Not here: the list of what is there (`commands/devices.rs`).
 
+use clap::builder::RangedU64ValueParser;
 use tensor::{Device, GpuError, Precision};
 
 /// Where to compute.
@@ -16,8 +17,8 @@ pub(crate) enum Kind {
 }
 
 /// `--threads`: more than a large machine's cores only wait for one another.
-pub(crate) fn threads() -> clap::builder::RangedU64ValueParser<usize> {
-    clap::builder::RangedU64ValueParser::new().range(0..=512)
+pub(crate) fn threads<N: TryFrom<u64>>() -> RangedU64ValueParser<N> {
+    RangedU64ValueParser::new().range(0..=512)
 }
 
 /// Options of every command that computes.
@@ -28,7 +29,7 @@ pub(crate) struct DeviceArgs {
     device: Kind,
 
     /// Threads to compute with, 0 for one per core; changes no result
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = threads(), help_heading = "Machine")]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = threads::<usize>(), help_heading = "Machine")]
     threads: usize,
 }
 

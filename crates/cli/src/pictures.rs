@@ -16,6 +16,7 @@ use rayon::prelude::*;
 use tensor::Device;
 
 use crate::exit::{Failure, cannot};
+use crate::shortened::counted;
 
 /// Files that are decoded and encoded together: enough for all threads, few enough to stay small.
 pub(crate) const BLOCK: usize = 32;
@@ -270,11 +271,7 @@ pub(crate) fn report_failures(
         std::fs::write(list, lines).map_err(cannot("write", list))?;
     }
     if !failures.is_empty() {
-        let pictures = match failures.len() {
-            1 => "1 picture".to_owned(),
-            n => format!("{n} pictures"),
-        };
-        eprintln!("{pictures} failed");
+        eprintln!("{} failed", counted(failures.len(), "picture"));
     }
     Ok(())
 }

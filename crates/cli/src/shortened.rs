@@ -1,4 +1,4 @@
-//! Long lists of the same thing, as a person wants to read them.
+//! Many of the same thing, as a person wants to read of them: a number, or the first of a long list.
 
 use std::fmt::Display;
 
@@ -32,6 +32,14 @@ pub(crate) fn shortened<T: Display, K: PartialEq>(
         ));
     }
     lines
+}
+
+/// `1 picture`, `2 pictures`.
+pub(crate) fn counted(n: usize, what: &str) -> String {
+    match n {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
+    }
 }
 
 #[cfg(test)]

@@ -260,6 +260,15 @@ fn what_cannot_be_is_refused_before_anything_is_done() {
         assert!(ran.code != 0 && ran.out.is_empty(), "{words}");
         assert!(ran.err.contains(said), "{words}: {}", ran.err);
     }
+    // A list of failures that an earlier run left stays if this one doesn't begin.
+    fs::write(dir.join("failed.tsv"), "a.jpg\tbroken\n").unwrap();
+    fs::write(dir.join("done.tsv"), "").unwrap();
+    assert_eq!(
+        caption(dir, "p --failures failed.tsv --out done.tsv").code,
+        2
+    );
+    let list = fs::read_to_string(dir.join("failed.tsv")).unwrap();
+    assert_eq!(list, "a.jpg\tbroken\n");
     // A picture that two words mean is captioned once, on standard output too.
     let out = caption(dir, "p/0.png p p/ --out -").ok();
     assert_eq!(out.lines().count(), 5);

@@ -16,7 +16,7 @@ use crate::caption_output::{Begun, CSV_HEAD, Existing, Form, write_sidecar};
 use crate::device::DeviceArgs;
 use crate::exit::{Exit, Failure, cannot};
 use crate::pictures::{self, DecodeArgs, Input};
-use crate::{attention_svg, bundled};
+use crate::{attention_svg, bundled, place};
 
 /// Caption photographs
 #[derive(clap::Args)]
@@ -185,9 +185,8 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let mut inputs = pictures::inputs(&args.pictures, args.recursive)?;
     pictures::at_least_one(&inputs, &args.pictures)?;
     let given = inputs.len();
-    // Better now than after hours of captions.
     if let Some(list) = &args.failures {
-        fs::write(list, "").map_err(cannot("write", list))?;
+        place::writable(list)?;
     }
     let out_file = args.out.as_ref().filter(|path| path.as_os_str() != "-");
     let mut begun = match out_file {

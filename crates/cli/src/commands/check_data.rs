@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::exit::{Exit, Failure};
 use crate::place;
-use crate::shortened::shortened;
+use crate::shortened::{counted, shortened};
 
 /// List every problem of a dataset, with a summary
 #[derive(clap::Args)]
@@ -119,10 +119,6 @@ fn list(report: &Report, refused: Option<&DataError>, out: &mut dyn Write) -> an
     for line in shortened(&report.problems, |p| std::mem::discriminant(&p.kind)) {
         writeln!(out, "{line}")?;
     }
-    let counted = |n, what| match n {
-        1 => format!("1 {what}"),
-        n => format!("{n} {what}s"),
-    };
     let errors = report.count(Severity::Error) + usize::from(refused.is_some());
     let warnings = report.count(Severity::Warning);
     if 0 < errors + warnings {

@@ -33,7 +33,7 @@ pub(crate) struct Args {
     epochs: u32,
 
     /// Threads to compute with, 0 for one per core
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = crate::device::threads())]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = crate::device::threads::<usize>())]
     threads: usize,
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct Args {
     pictures: Option<PathBuf>,
 
     /// Threads to compute with, 0 for one per core [default: as before]
-    #[arg(long, value_name = "N", value_parser = crate::device::threads())]
+    #[arg(long, value_name = "N", value_parser = crate::device::threads::<usize>())]
     threads: Option<usize>,
 
     #[command(flatten)]

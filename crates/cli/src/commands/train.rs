@@ -406,7 +406,7 @@ pub(crate) struct Flags {
     precision: Option<String>,
 
     /// Threads to compute with, 0 for one per core; changes no result
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=512), help_heading = MACHINE)]
+    #[arg(long, value_name = "N", value_parser = crate::device::threads::<u32>(), help_heading = MACHINE)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) threads: Option<u32>,
 }

@@ -78,11 +78,11 @@ pub(super) fn assemble(
         Some(path) if all.iter().any(|m| m.checkpoint.encoder.is_none()) => {
             Some((path, EncoderPart::load(path)?))
         }
-        Some(encoder) if !all.is_empty() => {
+        Some(encoder) => {
             let (path, encoder) = (all[0].path.clone(), encoder.to_path_buf());
             return Err(CaptionError::NeedlessEncoder { path, encoder });
         }
-        _ => None,
+        None => None,
     };
     // The parts are compared before any is built: members that were trained on one encoder hold the same numbers.
     let mut parts: Vec<(PathBuf, EncoderPart)> = Vec::new();

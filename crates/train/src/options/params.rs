@@ -94,6 +94,7 @@ mod tests {
             assert_eq!(params.get(name), Some(&value), "{name}");
         }
     }
+
     #[test]
     fn what_is_shared_names_no_folder_and_no_default() {
         let path = Some(std::path::PathBuf::from("/home/someone/secret"));
