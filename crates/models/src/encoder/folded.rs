@@ -64,14 +64,8 @@ impl FoldedEncoder {
     /// # Panics
     /// If x is too small for the layers, or its shape is another.
     pub fn trunk(&self, x: &Tensor) -> Tensor {
-        let &[b, h, w, c] = x.shape() else {
-            panic!("(B, H, W, C) was expected, not {:?}", x.shape());
-        };
-        let image = h * w * c;
-        let all = self.device.map(b, |i| {
-            let data = x.data()[i * image..(i + 1) * image].to_vec();
-            run(&self.trunk, Tensor::new(&self.device, &[1, h, w, c], data))
-        });
+        let all = self.each(x, |picture| run(&self.trunk, picture));
+        let b = all.len();
         let mut shape = all.first().map_or(vec![0; 4], |y| y.shape().to_vec());
         shape[0] = b;
         let data = all.iter().flat_map(|y| y.data()).copied().collect();
@@ -84,21 +78,12 @@ impl FoldedEncoder {
     /// # Panics
     /// If the pictures are too small for the network, or their shape is another.
     pub fn encode(&self, pixels: &Tensor) -> Features {
-        let &[b, h, w, c] = pixels.shape() else {
-            panic!("(B, H, W, 3) was expected, not {:?}", pixels.shape());
-        };
-        let image = h * w * c;
-        let one = |i: usize| {
-            let data = pixels.data()[i * image..(i + 1) * image].to_vec();
-            let x = Tensor::new(&self.device, &[1, h, w, c], data);
-            let regions = run(&self.trunk, x);
+        let all = self.each(pixels, |picture| {
+            let regions = run(&self.trunk, picture);
             let pooled = run(&self.head, regions.clone());
             (regions, pooled)
-        };
-        let all: Vec<_> = match b < self.device.threads() {
-            true => self.device.install_awake(|| (0..b).map(one).collect()),
-            false => self.device.map(b, one),
-        };
+        });
+        let b = all.len();
         let (mut regions, mut pooled) = (Vec::new(), Vec::new());
         let mut sizes = (0, 0);
         for (r, p) in &all {
@@ -113,6 +98,23 @@ impl FoldedEncoder {
         Features {
             regions: Tensor::new(&self.device, &[b, sizes.0, sizes.1], regions),
             pooled: Tensor::new(&self.device, &[b, width], pooled),
+        }
+    }
+
+    /// `work` on each picture of x (B, H, W, C), as (1, H, W, C): side by side, or one after the other on all threads where
+    /// there are fewer pictures than threads.
+    fn each<R: Send>(&self, x: &Tensor, work: impl Fn(Tensor) -> R + Sync) -> Vec<R> {
+        let &[b, h, w, c] = x.shape() else {
+            panic!("(B, H, W, C) was expected, not {:?}", x.shape());
+        };
+        let image = h * w * c;
+        let one = |i: usize| {
+            let data = x.data()[i * image..(i + 1) * image].to_vec();
+            work(Tensor::new(&self.device, &[1, h, w, c], data))
+        };
+        match b < self.device.threads() {
+            true => self.device.install_awake(|| (0..b).map(one).collect()),
+            false => self.device.map(b, one),
         }
     }
 }
