@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
+
 use crate::exit::{Failure, cannot};
 use checkpoint::Checkpoint;
 
@@ -32,6 +34,18 @@ fn folder(dataset: &Path) -> &Path {
 /// `vgg_feats.mat` beside the dataset.
 pub(crate) fn features(dataset: &Path) -> PathBuf {
     folder(dataset).join(FEATURES)
+}
+
+/// Reads a CHECKPOINT argument: a file, or the folder of a run for its best checkpoint (its last where there is no best yet).
+pub(crate) fn checkpoint() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|given| {
+        if !given.is_dir() {
+            return Ok(given);
+        }
+        let files = ["best.safetensors", "last.safetensors"].map(|name| given.join(name));
+        let found = files.into_iter().find(|file| file.is_file());
+        found.ok_or("a folder that holds no best.safetensors and no last.safetensors")
+    })
 }
 
 /// What an evaluation reads.

@@ -239,8 +239,10 @@ impl<'a> Display<'a> {
         if self.lines && self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
             eprintln!(
-                "step {iteration}/{}  epoch {epoch:.2}/{}  {rate:.0} captions/s  {long}  best {best}",
-                self.total, self.max_epochs
+                "step {iteration}/{}  epoch {epoch:.2}/{}  {rate:.0} captions/s  {long}  best {best}  {}",
+                self.total,
+                self.max_epochs,
+                left(self.bar.eta())
             );
         }
     }
@@ -283,16 +285,20 @@ impl<'a> Display<'a> {
 fn bar_style() -> ProgressStyle {
     let eta = |state: &ProgressState, f: &mut dyn std::fmt::Write| {
         // A failed write to the terminal's line buffer leaves the line short, nothing else.
-        let seconds = state.eta().as_secs();
-        let _ = match seconds {
-            0..60 => write!(f, "{seconds} s left"),
-            60..3600 => write!(f, "{} min left", seconds.div_ceil(60)),
-            _ => write!(f, "{:.1} h left", seconds as f64 / 3600.0),
-        };
+        let _ = f.write_str(&left(state.eta()));
     };
     ProgressStyle::with_template("{prefix} {bar:12.cyan/blue} {left}  {wide_msg}")
         .expect("a constant template")
         .with_key("left", eta)
+}
+
+fn left(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..60 => format!("{seconds} s left"),
+        60..3600 => format!("{} min left", seconds.div_ceil(60)),
+        _ => format!("{:.1} h left", seconds as f64 / 3600.0),
+    }
 }
 
 fn summary(

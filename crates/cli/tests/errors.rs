@@ -155,17 +155,33 @@ fn every_problem_of_a_dataset_is_listed() {
     fs::write(dir.join("shapes/imgs/0004.png"), "no picture").unwrap();
     check("check_data_warnings", run_in(dir, "check-data shapes"), dir);
     fs::remove_file(dir.join("shapes/vgg_feats.mat")).unwrap();
-    let ran = run_in(dir, "check-data shapes --json");
-    assert_eq!(ran.code, 3, "{}", ran.all());
-    let report: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    // Without features the pictures are what training would read: the same problems are errors now.
+    let json = |line: &str, code| -> serde_json::Value {
+        let ran = run_in(dir, line);
+        assert_eq!(ran.code, code, "{}", ran.all());
+        serde_json::from_str(&ran.out).unwrap()
+    };
+    let report = json("check-data shapes --json", 3);
     assert_eq!(report["trainable"], false);
-    assert!(
-        report["features_error"]
-            .as_str()
-            .unwrap()
-            .contains("vgg_feats.mat")
-    );
+    assert!(report["features_error"].is_null());
     assert_eq!(report["problems"].as_array().unwrap().len(), 2);
+    let kept = fs::read(dir.join("shapes/imgs/0005.png")).unwrap();
+    for name in ["0003", "0004"] {
+        fs::write(dir.join(format!("shapes/imgs/{name}.png")), &kept).unwrap();
+    }
+    let ran = run_in(dir, "check-data shapes").ok();
+    assert!(
+        ran.out
+            .ends_with("training from the pictures would work: `train --encoder FILE`\n"),
+        "{}",
+        ran.out
+    );
+    // Features that somebody named, or that nothing stands in for, must be there.
+    json("check-data shapes --json --features gone.mat", 3);
+    fs::remove_dir_all(dir.join("shapes/imgs")).unwrap();
+    let report = json("check-data shapes --json", 3);
+    let error = report["features_error"].as_str().unwrap();
+    assert!(error.contains("vgg_feats.mat"), "{error}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 pub use self::problem::{Problem, ProblemKind, Severity};
-pub use self::summary::{FeatureSummary, Lengths, SplitSummary, Summary};
+pub use self::summary::{FeatureSummary, Lengths, PictureSummary, SplitSummary, Summary};
 use crate::dataset::{Dataset, ImageRecord, Split};
 use crate::features::Features;
 use crate::vocabulary::Vocabulary;
@@ -69,6 +69,7 @@ pub fn check(dataset: &Dataset, features: Option<&Features>, options: &CheckOpti
         whole_features(dataset, features, options, &mut problems);
     }
     let mut seen = Seen::default();
+    let mut readable = 0;
     for image in &dataset.images {
         seen.duplicates(image, &mut problems);
         sentences(image, &mut problems);
@@ -77,6 +78,7 @@ pub fn check(dataset: &Dataset, features: Option<&Features>, options: &CheckOpti
         }
         if let Some(folder) = &options.picture_folder {
             let problem = picture::check(folder, &image.path);
+            readable += usize::from(problem.is_none());
             // With stored features nobody opens the pictures while training.
             let severity = match features {
                 Some(_) => Severity::Warning,
@@ -96,9 +98,17 @@ pub fn check(dataset: &Dataset, features: Option<&Features>, options: &CheckOpti
     }
     // Stable: problems of the whole dataset were found at different moments, but stand together.
     problems.sort_by_key(|problem| problem.image.is_some());
+    let pictures = options
+        .picture_folder
+        .as_ref()
+        .map(|folder| PictureSummary {
+            folder: folder.clone(),
+            readable,
+            count: dataset.images.len(),
+        });
     Report {
         trainable: problems.iter().all(|p| p.severity != Severity::Error),
-        summary: Summary::new(dataset, features, &vocabulary, options),
+        summary: Summary::new(dataset, features, pictures, &vocabulary, options),
         problems,
     }
 }

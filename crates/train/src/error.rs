@@ -27,6 +27,8 @@ pub enum TrainError {
         path: PathBuf,
         /// What the parser said, with line and column.
         problem: String,
+        /// The option that a misspelt one resembles most.
+        meant: Option<String>,
     },
     /// Options given outside a file don't parse.
     #[error("options: {0}")]
@@ -52,6 +54,12 @@ pub enum TrainError {
     /// A dataset or a feature file can't be read.
     #[error(transparent)]
     Data(#[from] data::DataError),
+    /// Nobody named features, and there are none at the usual place.
+    #[error("there are no features to train on: `{}` does not exist", path.display())]
+    NoFeatures {
+        /// The usual place.
+        path: PathBuf,
+    },
     /// A picture can't be read.
     #[error(transparent)]
     Picture(data::picture::PictureError),
@@ -114,6 +122,10 @@ impl TrainError {
     pub fn hint(&self) -> Option<String> {
         let text = match self {
             Self::Option { .. } => return None,
+            Self::Config {
+                meant: Some(option),
+                ..
+            } => return Some(format!("did you mean `{option}`?")),
             Self::Config { .. } | Self::Flags(_) => {
                 "options are spelt in kebab-case, as in `neuraltalk train --help`"
             }
@@ -123,6 +135,9 @@ impl TrainError {
             Self::NoRun { .. } => "a run's folder is the one that `neuraltalk train` printed",
             Self::Locked { .. } => "wait for it, or stop it; then `neuraltalk resume`",
             Self::Data(error) => return error.hint(),
+            Self::NoFeatures { .. } => {
+                "`neuraltalk features` makes them, `--features` names a file elsewhere, and `--encoder` trains on the pictures instead"
+            }
             Self::Picture(error) => return error.hint(),
             Self::Split { .. } => {
                 "every picture names its split; `neuraltalk check-data` lists what is wrong"
@@ -152,7 +167,7 @@ impl TrainError {
             Self::Gpu(error) if !error.is_refusal() => 2,
             Self::Data(error) if error.is_io() => 4,
             Self::Checkpoint(C::Read { .. } | C::Write { .. }) => 4,
-            Self::Picture(data::picture::PictureError::Read { .. }) => 4,
+            Self::Picture(data::picture::PictureError::Read { .. }) | Self::NoFeatures { .. } => 4,
             Self::Data(_)
             | Self::Picture(_)
             | Self::Split { .. }
@@ -180,9 +195,27 @@ impl TrainError {
     }
 
     pub(crate) fn config(path: &Path, error: &toml::de::Error) -> Self {
+        let text = error.to_string();
+        let mut problem = text.trim_end();
+        let mut meant = None;
+        // serde lists all fields after an unknown one; the nearest is more use than the list.
+        if let Some((said, fields)) = problem.split_once(", expected one of ")
+            && let Some((_, unknown)) = error.message().split_once("unknown field `")
+            && let Some((unknown, _)) = unknown.split_once('`')
+        {
+            problem = said;
+            let likeness = |field: &&str| strsim::jaro_winkler(field, unknown);
+            meant = fields
+                .split('`')
+                .filter(|field| !field.trim_matches([',', ' ']).is_empty())
+                .filter(|field| 0.8 < likeness(field))
+                .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+                .map(str::to_owned);
+        }
         Self::Config {
             path: path.to_owned(),
-            problem: error.to_string().trim_end().to_owned(),
+            problem: problem.to_owned(),
+            meant,
         }
     }
 }

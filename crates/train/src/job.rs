@@ -198,6 +198,9 @@ fn stored_features(options: &Options, dataset: &Path) -> Result<Features, TrainE
         };
         folder.unwrap_or(Path::new("")).join("vgg_feats.mat")
     });
+    if options.features.is_none() && !file.exists() {
+        return Err(TrainError::NoFeatures { path: file });
+    }
     Ok(Features::open(file)?)
 }
 

@@ -187,7 +187,7 @@ pub struct Options {
     pub grad_clip_norm: f64,
     /// Probability that the loss spreads over all words.
     pub label_smoothing: f64,
-    /// Dropout of the decoder's inputs.
+    /// Dropout of the decoder's inputs: words, and the picture or its regions.
     pub drop_prob_encoder: f64,
     /// Dropout of the hidden states.
     pub drop_prob_decoder: f64,
@@ -415,7 +415,14 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("c.toml");
         std::fs::write(&path, "seed = 3\nhiden-size = 12\n").expect("written");
-        let error = Options::load(&path).expect_err("unknown key").to_string();
+        let error = Options::load(&path).expect_err("unknown key");
+        let hint = error.hint().expect("a hint");
+        assert_eq!(hint, "did you mean `hidden-size`?");
+        let error = error.to_string();
+        assert!(!error.contains("batch-size"), "no list of all: {error}");
+        std::fs::write(&path, "wholly-other = 1\n").expect("written");
+        let other = Options::load(&path).expect_err("unknown key");
+        assert!(other.hint().expect("a hint").contains("kebab-case"));
         assert!(
             error.contains("line 2") && error.contains("hiden-size"),
             "{error}"

@@ -38,7 +38,7 @@ pub(crate) struct Args {
 
     /// The model; several are an ensemble, whose probabilities are averaged [default: $NEURALTALK_MODEL, else the bundled
     /// one]
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = place::checkpoint())]
     checkpoint: Vec<PathBuf>,
 
     /// The encoder's weights, for a checkpoint that holds none: .safetensors or PyTorch's .pth

@@ -59,13 +59,17 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     }
     let place = place::dataset(&args.dataset);
     let dataset = Dataset::open(&place)?;
+    let pictures = picture_folder(args.pictures.as_deref(), &place);
     let file = match &args.features {
         Some(file) => file.clone(),
         None => place::features(&place),
     };
+    // With pictures features are one way of two; those that nobody asked for may be missing.
+    let from_pictures = args.features.is_none() && pictures.is_some() && !file.exists();
     // A bad feature file is one problem among others: the sentences are still checked.
     let (features, refused) = match Features::open(&file) {
         Ok(features) => (Some(features), None),
+        Err(_) if from_pictures => (None, None),
         Err(error) => (None, Some(error)),
     };
     let expected_dimension = match &args.checkpoint {
@@ -73,7 +77,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
         None => None,
     };
     let options = CheckOptions {
-        picture_folder: picture_folder(args.pictures.as_deref(), &place),
+        picture_folder: pictures,
         expected_dimension,
         word_count_threshold: args.word_count_threshold,
         restval_as_train: args.restval_as_train,
@@ -94,9 +98,10 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
         writeln!(
             out,
             "{}",
-            match trainable {
-                true => "training would work",
-                false => "training would NOT work",
+            match (trainable, from_pictures) {
+                (true, false) => "training would work",
+                (true, true) => "training from the pictures would work: `train --encoder FILE`",
+                (false, _) => "training would NOT work",
             }
         )?;
     }
@@ -149,6 +154,15 @@ fn list(report: &Report, refused: Option<&DataError>, out: &mut dyn Write) -> an
             out,
             "features    {}: {} pictures of {} numbers",
             features.name, features.count, features.dimension
+        )?;
+    }
+    if let Some(pictures) = &about.pictures {
+        writeln!(
+            out,
+            "pictures    {}: {} of {} can be read",
+            pictures.folder.display(),
+            pictures.readable,
+            pictures.count
         )?;
     }
     let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));

@@ -33,8 +33,8 @@ Examples:
   neuraltalk eval model.p --dataset data/flickr8k --verbose
   neuraltalk eval model.p --split val --max-images 100 --json")]
 pub(crate) struct Args {
-    /// A checkpoint, .safetensors or NeuralTalk's .p
-    #[arg(value_name = "CHECKPOINT")]
+    /// A checkpoint: .safetensors, NeuralTalk's .p, or a run's folder for its best
+    #[arg(value_name = "CHECKPOINT", value_parser = place::checkpoint())]
     checkpoint: PathBuf,
 
     /// Dataset [default: the one in the checkpoint, under data/]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use checkpoint::{EncoderPart, Precision};
 
 use crate::exit::{Exit, Failure};
+use crate::place;
 
 /// Write a checkpoint for sharing, or for NeuralTalk itself
 #[derive(clap::Args)]
@@ -18,8 +19,8 @@ Examples:
   neuraltalk export runs/flickr8k-baseline-1/best.safetensors model.p
   neuraltalk export best.safetensors captioner.safetensors --encoder lite0.safetensors --f16")]
 pub(crate) struct Args {
-    /// The checkpoint, .safetensors or .p
-    #[arg(value_name = "CHECKPOINT")]
+    /// The checkpoint: .safetensors, .p, or a run's folder for its best
+    #[arg(value_name = "CHECKPOINT", value_parser = place::checkpoint())]
     checkpoint: PathBuf,
 
     /// Where to write; replaced in one piece if it exists

@@ -7,6 +7,7 @@ use checkpoint::{ArrayDescription, Description, EncoderDescription};
 use models::DecoderConfig;
 
 use crate::exit::Exit;
+use crate::place;
 
 /// Show what is in a checkpoint
 #[derive(clap::Args)]
@@ -15,8 +16,8 @@ Examples:
   neuraltalk inspect runs/flickr8k-baseline-1/best.safetensors
   neuraltalk inspect model.p --json | jq .scores")]
 pub(crate) struct Args {
-    /// A checkpoint, .safetensors or NeuralTalk's .p
-    #[arg(value_name = "FILE")]
+    /// A checkpoint: .safetensors, NeuralTalk's .p, or a run's folder for its best
+    #[arg(value_name = "FILE", value_parser = place::checkpoint())]
     file: PathBuf,
 
     /// Print JSON instead of a table

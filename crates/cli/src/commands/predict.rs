@@ -26,8 +26,8 @@ Examples:
   neuraltalk predict model.p --root-path example_images
   neuraltalk predict best.safetensors --root-path photos --beam-size 5 --json")]
 pub(crate) struct Args {
-    /// A checkpoint, .safetensors or NeuralTalk's .p
-    #[arg(value_name = "CHECKPOINT")]
+    /// A checkpoint: .safetensors, NeuralTalk's .p, or a run's folder for its best
+    #[arg(value_name = "CHECKPOINT", value_parser = place::checkpoint())]
     checkpoint: PathBuf,
 
     /// Folder with tasks.txt and vgg_feats.mat

@@ -15,6 +15,7 @@ use crate::address::AddressArgs;
 use crate::bundled;
 use crate::device::DeviceArgs;
 use crate::exit::{Exit, Failure, cannot};
+use crate::place;
 
 /// Where a key may be instead of in a file.
 const KEY: &str = "NEURALTALK_API_KEY";
@@ -34,7 +35,7 @@ Examples:
   curl --data-binary @photo.jpg 'http://127.0.0.1:8080/v1/caption?n=3'")]
 pub(crate) struct Args {
     /// The model; several are an ensemble [default: $NEURALTALK_MODEL, else the bundled one]
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = place::checkpoint())]
     checkpoint: Vec<PathBuf>,
 
     /// The encoder's weights, for a checkpoint that holds none

@@ -11,6 +11,7 @@ use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
+use crate::place;
 use crate::training::{self, Quiet};
 
 const SIZES: &str = "Model";
@@ -115,8 +116,8 @@ pub(crate) struct Flags {
     #[serde(skip_serializing_if = "Option::is_none")]
     word_count_threshold: Option<u32>,
 
-    /// Start from the weights of this checkpoint, .safetensors or .p
-    #[arg(short = 'i', long, value_name = "CHECKPOINT", help_heading = SIZES)]
+    /// Start from the weights of this checkpoint (.safetensors, .p, or a run's folder for its best)
+    #[arg(short = 'i', long, value_name = "CHECKPOINT", value_parser = place::checkpoint(), help_heading = SIZES)]
     #[serde(skip_serializing_if = "Option::is_none")]
     init_model_from: Option<PathBuf>,
 
@@ -225,7 +226,7 @@ pub(crate) struct Flags {
     #[serde(skip_serializing_if = "Option::is_none")]
     label_smoothing: Option<f64>,
 
-    /// Dropout of the decoder's inputs
+    /// Dropout of the decoder's inputs: words, and the picture or its regions
     #[arg(long, value_name = "P", help_heading = LEARNING)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) drop_prob_encoder: Option<f64>,

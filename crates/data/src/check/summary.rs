@@ -2,6 +2,8 @@
 //!
 //! Not here: what is wrong with it (`problem.rs`).
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::{CheckOptions, is_training};
@@ -26,6 +28,8 @@ pub struct Summary {
     pub lengths: Lengths,
     /// The feature file, where one was given.
     pub features: Option<FeatureSummary>,
+    /// The picture files, where a folder was given.
+    pub pictures: Option<PictureSummary>,
 }
 
 /// Pictures and sentences of a split.
@@ -65,10 +69,22 @@ pub struct FeatureSummary {
     pub count: usize,
 }
 
+/// The picture files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PictureSummary {
+    /// Where they were looked for.
+    pub folder: PathBuf,
+    /// Pictures of the dataset that are there and begin like a picture.
+    pub readable: usize,
+    /// Pictures of the dataset.
+    pub count: usize,
+}
+
 impl Summary {
     pub(super) fn new(
         dataset: &Dataset,
         features: Option<&Features>,
+        pictures: Option<PictureSummary>,
         vocabulary: &Vocabulary,
         options: &CheckOptions,
     ) -> Self {
@@ -97,6 +113,7 @@ impl Summary {
                 dimension: features.dimension(),
                 count: features.len(),
             }),
+            pictures,
         }
     }
 }

@@ -204,9 +204,10 @@ fn explain(error: &ImageError, bytes: usize, limits: &DecodeLimits) -> PictureEr
         "unexpected eof",
         "end of file",
         "exhausted",
+        "not enough bytes",
     ];
     match cut_off.iter().any(|words| lower.contains(words)) {
         true => PictureError::Truncated { bytes },
-        false => PictureError::Malformed(text),
+        false => PictureError::Malformed(text.trim_end().to_owned()),
     }
 }
