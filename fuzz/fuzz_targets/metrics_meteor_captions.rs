@@ -1,7 +1,9 @@
-//! METEOR of any captions: no panic, a score between 0 and 1, the same for a METEOR made for just these captions.
+//! METEOR of any captions: no panic, a score between 0 and 1, the same for a METEOR made for just these captions,
+//! and as a corpus.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use metrics::Corpus;
 use metrics::meteor::Meteor;
 
 fuzz_target!(|captions: Vec<String>| {
@@ -14,4 +16,7 @@ fuzz_target!(|captions: Vec<String>| {
     let statistics = any.statistics(candidate, &references);
     assert!((0.0..=1.0).contains(&statistics.score()), "{statistics}");
     assert_eq!(statistics, these.statistics(candidate, &references));
+    let mut corpus = Corpus::new();
+    corpus.push("image", candidate, &references);
+    assert_eq!([statistics], *any.corpus_statistics(&corpus));
 });

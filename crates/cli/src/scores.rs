@@ -39,7 +39,7 @@ impl Scores {
             metrics: Metric::COCO.to_vec(),
             ..Options::default()
         };
-        let load = || meteor::finish(loading, &corpora).map(Some);
+        let load = || loading.finish_for_corpora(&corpora).map(Some);
         let [standard] = metrics::score_while_loading(&corpora, &options, load)?
             .try_into()
             .expect("one table for one corpus");

@@ -3,8 +3,6 @@
 //! Here: what is computed once and shared, and what a corpus score is summed from. Not here: the formulas, each in
 //! its own file; the table (`scores.rs`).
 
-use rayon::prelude::*;
-
 use crate::bleu::{self, BleuCounts};
 use crate::cider::{Variant, cider};
 use crate::corpus::Corpus;
@@ -251,15 +249,7 @@ fn mean(name: &str, images: Vec<f64>) -> Score {
 }
 
 fn meteor_of(corpus: &Corpus, meteor: &Meteor) -> Score {
-    let statistics = |image| {
-        let references: Vec<String> = corpus
-            .spaced_references(image)
-            .map(|r| corpus.text(r))
-            .collect();
-        let references: Vec<&str> = references.iter().map(String::as_str).collect();
-        meteor.statistics(&corpus.text(corpus.spaced_candidate(image)), &references)
-    };
-    let images: Vec<MeteorCounts> = (0..corpus.len()).into_par_iter().map(statistics).collect();
+    let images = meteor.corpus_statistics(corpus);
     let sum = images.iter().copied().sum();
     Score {
         name: meteor.name().into(),

@@ -7,6 +7,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use metrics::Corpus;
 use metrics::meteor::{Loading, Meteor, MeteorError, SearchPlaces, find_installed};
 use tempfile::TempDir;
 
@@ -158,6 +159,50 @@ fn a_meteor_for_certain_captions_says_the_same_about_them() {
     let none = Meteor::open_for(None, captions).expect("no data");
     assert_eq!(none.name(), "METEOR (exact, stem)");
     assert!(none.covers("the guy") && !none.covers("zebra"));
+}
+
+/// Captions that the normaliser leaves alone take another way than those that it changes.
+#[test]
+fn a_corpus_has_the_counts_of_its_captions() {
+    let folder = packed();
+    let images: [(&str, &[&str]); 6] = [
+        (
+            "the guy runs fast",
+            &["men is running on grass", "the guy 's dog"],
+        ),
+        ("on  the lawn ", &["on grass", "dog , on the lawn", ""]),
+        ("", &["the guy", " "]),
+        ("dog ||| runs fast", &["hound ||| is running", "x"]),
+        ("Mr. No. 7 DOGS", &["dogs"]),
+        ("runs", &[]),
+    ];
+    let mut corpus = Corpus::new();
+    for (candidate, references) in images {
+        corpus.push("image", candidate, references);
+    }
+    let start = || Loading::start(Some(folder.path())).expect("data");
+    let few = start().finish_for_corpora([&corpus]).expect("data");
+    let all = start().finish().expect("data");
+    let (of_few, of_all) = (
+        few.corpus_statistics(&corpus),
+        all.corpus_statistics(&corpus),
+    );
+    for (image, (candidate, references)) in images.into_iter().enumerate() {
+        let wanted = all.statistics(candidate, references);
+        assert_eq!(few.statistics(candidate, references), wanted, "{candidate}");
+        assert_eq!(of_few[image], wanted, "{candidate}");
+        assert_eq!(of_all[image], wanted, "{candidate}");
+    }
+    // Paraphrases are among them.
+    assert!(0 < of_all[0].matches[3].candidate_content);
+    let mut other = Corpus::new();
+    other.push("image", "fast runs", &["the guy"]);
+    let panic = std::panic::catch_unwind(|| few.corpus_statistics(&other)).expect_err("uncovered");
+    let message = panic.downcast_ref::<String>().expect("a message");
+    assert!(
+        message.starts_with("METEOR was opened for other captions"),
+        "{message}"
+    );
 }
 
 /// pycocoevalcap takes `|||` out of candidates, and Java splits references there.

@@ -145,7 +145,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
         meteor: None,
     };
     let scores = metrics::score_while_loading(&corpora, &options, || {
-        let meteor = loading.map(|loading| meteor::finish(loading, &corpora));
+        let meteor = loading.map(|loading| loading.finish_for_corpora(&corpora));
         meteor.transpose()
     })?;
     let wants_variety = args.diversity || args.training.is_some();

@@ -30,15 +30,19 @@ impl Positions for u64 {
     }
 
     fn contains_any(&self, positions: std::ops::Range<usize>) -> bool {
-        positions
-            .into_iter()
-            .any(|position| self >> position & 1 == 1)
+        self & bits(positions) != 0
     }
 
     fn insert_all(&mut self, positions: std::ops::Range<usize>) {
-        positions
-            .into_iter()
-            .for_each(|position| *self |= 1 << position);
+        *self |= bits(positions);
+    }
+}
+
+/// A bit for each position below 64.
+fn bits(positions: std::ops::Range<usize>) -> u64 {
+    match positions.len() {
+        0 => 0,
+        length => u64::MAX >> (64 - length) << positions.start,
     }
 }
 
@@ -130,7 +134,7 @@ fn search<P: Positions>(
 ) -> Vec<Match> {
     let starts = starts(reference_words, matches);
     let at = |word: usize| &matches[starts[word]..starts[word + 1]];
-    let fixed = without_rival(candidate_words, reference_words, matches, &starts);
+    let fixed = without_rival::<P>(candidate_words, reference_words, matches, &starts);
     let mut first = Path {
         covered: 0,
         chunks: 0,
@@ -144,14 +148,13 @@ fn search<P: Positions>(
         .iter()
         .flatten()
         .for_each(|&m| first.set_used(&matches[m]));
-    let mut paths = vec![first];
+    let (mut paths, mut next_paths) = (vec![first], Vec::new());
     // Chosen matches, each with the step before it.
     let mut steps: Vec<(u32, usize)> = Vec::new();
     for word in 0..reference_words {
         paths.sort_by_key(Path::rank);
         paths.truncate(BEAM);
-        let mut next_paths = Vec::with_capacity(paths.len() + at(word).len());
-        for mut path in paths {
+        for mut path in paths.drain(..) {
             if path.reference.contains_any(word..word + 1) {
                 if let Some(m) = fixed[word].map(|m| &matches[m]) {
                     path.take(m);
@@ -176,7 +179,7 @@ fn search<P: Positions>(
             close_chunk(&mut path);
             next_paths.push(path);
         }
-        paths = next_paths;
+        std::mem::swap(&mut paths, &mut next_paths);
     }
     paths.sort_by_key(Path::rank);
     paths.truncate(BEAM);
@@ -201,41 +204,64 @@ fn close_chunk<P>(path: &mut Path<P>) {
 
 /// `matches[starts[w]..starts[w + 1]]` start at reference word w.
 fn starts(reference_words: usize, matches: &[Match]) -> Vec<usize> {
-    (0..=reference_words)
-        .map(|word| matches.partition_point(|m| m.reference.start < word))
-        .collect()
+    let mut starts = Vec::with_capacity(reference_words + 1);
+    let mut at = 0;
+    for word in 0..=reference_words {
+        at += matches[at..]
+            .iter()
+            .take_while(|m| m.reference.start < word)
+            .count();
+        starts.push(at);
+    }
+    starts
 }
 
 /// For each reference word the match that starts there, if it is the only one to touch any of its words.
-fn without_rival(
+fn without_rival<P: Positions>(
     candidate_words: usize,
     reference_words: usize,
     matches: &[Match],
     starts: &[usize],
 ) -> Vec<Option<usize>> {
-    let mut candidate = vec![0_usize; candidate_words];
-    let mut reference = vec![0_usize; reference_words];
+    let mut candidate = Touched::<P>::new(candidate_words);
+    let mut reference = Touched::<P>::new(reference_words);
     for m in matches {
-        candidate[m.candidate.range()]
-            .iter_mut()
-            .for_each(|count| *count += 1);
-        reference[m.reference.range()]
-            .iter_mut()
-            .for_each(|count| *count += 1);
+        candidate.touch(m.candidate.range());
+        reference.touch(m.reference.range());
     }
     (0..reference_words)
         .map(|word| {
             let only = (starts[word + 1] - starts[word] == 1).then_some(starts[word])?;
             let m = &matches[only];
-            let alone = candidate[m.candidate.range()]
-                .iter()
-                .all(|&count| count == 1)
-                && reference[m.reference.range()]
-                    .iter()
-                    .all(|&count| count == 1);
-            alone.then_some(only)
+            let rivals = candidate.twice.contains_any(m.candidate.range())
+                || reference.twice.contains_any(m.reference.range());
+            (!rivals).then_some(only)
         })
         .collect()
+}
+
+/// Words that matches touch.
+struct Touched<P> {
+    once: P,
+    twice: P,
+}
+
+impl<P: Positions> Touched<P> {
+    fn new(words: usize) -> Self {
+        Self {
+            once: P::empty(words),
+            twice: P::empty(words),
+        }
+    }
+
+    fn touch(&mut self, words: std::ops::Range<usize>) {
+        for word in words {
+            if self.once.contains_any(word..word + 1) {
+                self.twice.insert_all(word..word + 1);
+            }
+            self.once.insert_all(word..word + 1);
+        }
+    }
 }
 
 /// Runs of matches that are contiguous in both sentences.
@@ -346,7 +372,7 @@ mod tests {
         #[test]
         fn a_wide_enough_beam_is_exhaustive_search(matches in some_matches(6, 6)) {
             let chosen = align(6, 6, &matches);
-            let fixed = without_rival(6, 6, &matches, &starts(6, &matches));
+            let fixed = without_rival::<u64>(6, 6, &matches, &starts(6, &matches));
             let fixed: Vec<_> = fixed.into_iter().flatten().map(|m| matches[m]).collect();
             prop_assert_eq!(rank(6, &matches, &fixed, &chosen), exhaustive(6, &matches, &fixed));
         }

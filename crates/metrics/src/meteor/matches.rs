@@ -7,7 +7,7 @@
 //! whether a match is without rival.
 
 use super::paraphrases::{Occurrence, Pair};
-use super::vocabulary::Word;
+use super::vocabulary::{SetBits, Word};
 
 /// Which matcher found a match: an index into weights and counts.
 pub(super) const EXACT: usize = 0;
@@ -62,62 +62,100 @@ pub(super) struct Pairs<'a> {
     pub from_candidate: &'a [Pair],
 }
 
+/// A candidate, with what is compared of its words in columns: it meets several references.
+pub(super) struct Candidate<'a> {
+    sentence: Sentence<'a>,
+    keys: Vec<i32>,
+    stems: Vec<i32>,
+    synonym_bits: Vec<SetBits>,
+}
+
+impl<'a> Candidate<'a> {
+    pub(super) fn new(sentence: Sentence<'a>) -> Self {
+        let words = || sentence.words.iter();
+        Self {
+            sentence,
+            keys: words().map(|word| word.key).collect(),
+            stems: words().map(|word| word.stem).collect(),
+            synonym_bits: words().map(|word| word.synonym_bits).collect(),
+        }
+    }
+
+    pub(super) fn words(&self) -> &'a [&'a Word] {
+        self.sentence.words
+    }
+}
+
 /// Every match, sorted by its start in the reference; for one start in the order in which METEOR finds them.
 pub(super) fn all(
-    candidate: Sentence<'_>,
+    candidate: &Candidate<'_>,
     reference: Sentence<'_>,
     pairs: Pairs<'_>,
 ) -> Vec<Match> {
-    let is_equal = candidate.words.len() == reference.words.len()
-        && candidate
-            .words
+    let Candidate {
+        sentence,
+        keys,
+        stems,
+        synonym_bits,
+    } = candidate;
+    let is_equal = keys.len() == reference.words.len()
+        && keys
             .iter()
             .zip(reference.words)
-            .all(|(a, b)| a.key == b.key);
-    let mut matches = Vec::with_capacity(candidate.words.len());
+            .all(|(key, word)| *key == word.key);
+    let mut matches = Vec::with_capacity(2 * keys.len());
     for (r, word) in reference.words.iter().enumerate() {
-        let mut others = false;
-        add(EXACT, candidate, r, &mut matches, |other| {
-            others |= word.stem == other.stem || word.synonym_bits & other.synonym_bits != 0;
-            word.key == other.key
-        });
+        let mut add = |module, c| {
+            matches.push(Match {
+                reference: Span {
+                    start: r,
+                    length: 1,
+                },
+                candidate: Span {
+                    start: c,
+                    length: 1,
+                },
+                module,
+            });
+        };
+        // Most words match nowhere, which a look at a whole column says faster than one at each word.
+        if has(keys, word.key) {
+            places(keys, |&key| key == word.key).for_each(|c| add(EXACT, c));
+        }
         // Equal sentences need no other matches; without them the search can't go wrong.
-        if is_equal || !others {
+        if is_equal {
             continue;
         }
-        add(STEM, candidate, r, &mut matches, |other| {
-            word.stem == other.stem && word.key != other.key
-        });
-        add(SYNONYM, candidate, r, &mut matches, |other| {
-            word.key != other.key && word.is_synonym(other)
-        });
+        if has(stems, word.stem) {
+            places(stems, |&stem| stem == word.stem)
+                .filter(|&c| keys[c] != word.key)
+                .for_each(|c| add(STEM, c));
+        }
+        if !word.synonym_bits.is_empty() {
+            places(synonym_bits, |bits| bits.meet(&word.synonym_bits))
+                .filter(|&c| keys[c] != word.key && word.is_synonym(sentence.words[c]))
+                .for_each(|c| add(SYNONYM, c));
+        }
     }
     if !is_equal {
-        add_paraphrases(candidate, reference, pairs, &mut matches);
+        add_paraphrases(*sentence, reference, pairs, &mut matches);
         // Stable: the order of the matchers stays.
         matches.sort_by_key(|m| m.reference.start);
     }
     matches
 }
 
-/// One matcher of single words for reference word r.
-fn add(
-    module: usize,
-    candidate: Sentence<'_>,
-    r: usize,
-    matches: &mut Vec<Match>,
-    mut is_match: impl FnMut(&Word) -> bool,
-) {
-    let word = |start| Span { start, length: 1 };
-    for (c, other) in candidate.words.iter().enumerate() {
-        if is_match(other) {
-            matches.push(Match {
-                reference: word(r),
-                candidate: word(c),
-                module,
-            });
-        }
-    }
+/// Whether a column has a value: without branches, so that the compiler compares several at once.
+fn has(column: &[i32], value: i32) -> bool {
+    column
+        .iter()
+        .fold(false, |any, &other| any | (other == value))
+}
+
+/// Where in a column a value fits.
+fn places<T>(column: &[T], fits: impl Fn(&T) -> bool) -> impl Iterator<Item = usize> {
+    let places = column.iter().enumerate();
+    places.filter_map(move |(c, value)| fits(value).then_some(c))
 }
 
 /// Phrases of the reference that the candidate paraphrases, then phrases of the candidate.
@@ -192,15 +230,15 @@ mod tests {
             from_candidate: &[],
         };
         let phrases = &[];
-        let candidate = Sentence {
+        let candidate = Candidate::new(Sentence {
             words: &candidate,
             phrases,
-        };
+        });
         let reference = Sentence {
             words: &reference,
             phrases,
         };
-        let all = all(candidate, reference, none);
+        let all = all(&candidate, reference, none);
         all.iter().map(|m| m.module).collect()
     }
 
@@ -208,7 +246,7 @@ mod tests {
     fn synonyms_match_though_their_stems_differ() {
         let word = |word, set| Word {
             synonym_sets: [set].into(),
-            synonym_bits: 1 << set,
+            synonym_bits: SetBits::of(&[set]),
             ..Knowledge::new().word(word, None)
         };
         assert_eq!(modules_of(&[word("dog", 7)], &[word("cat", 7)]), [SYNONYM]);

@@ -8,9 +8,11 @@
 //! only exact and stem matches exist and every word is a content word: that is reported under another name.
 
 mod alignment;
+mod corpora;
 mod distribution;
 mod error;
 mod matches;
+mod newlines;
 mod normalize;
 mod paraphrase_table;
 mod paraphrases;
@@ -24,8 +26,9 @@ pub use distribution::{SearchPlaces, find_installed};
 pub use error::MeteorError;
 pub use statistics::{MatchedWords, Statistics};
 
+use crate::corpus::Corpus;
 use distribution::Distribution;
-use matches::{Pairs, Sentence};
+use matches::{Candidate, Pairs, Sentence};
 use normalize::Prefixes;
 use paraphrase_table::Unpacking;
 use paraphrases::{Collector, Paraphrases};
@@ -65,7 +68,7 @@ impl Loading {
     /// # Errors
     /// If a file is damaged; with its name and line.
     pub fn finish(self) -> Result<Meteor, MeteorError> {
-        self.load(None::<std::iter::Empty<&str>>)
+        self.load(|_| Collector::all())
     }
 
     /// A METEOR for these captions (candidates and references): what they can't need is left out.
@@ -76,35 +79,41 @@ impl Loading {
         self,
         captions: impl IntoIterator<Item = S>,
     ) -> Result<Meteor, MeteorError> {
-        self.load(Some(captions.into_iter()))
+        self.load(|prefixes| {
+            let mut collector = Collector::for_captions();
+            for caption in captions {
+                see(caption.as_ref(), prefixes, &mut collector);
+            }
+            collector
+        })
     }
 
-    fn load<S: AsRef<str>>(
+    /// The same for all captions of these corpora, faster.
+    ///
+    /// # Errors
+    /// If a file is damaged; with its name and line.
+    pub fn finish_for_corpora<'c>(
         self,
-        captions: Option<impl Iterator<Item = S>>,
+        corpora: impl IntoIterator<Item = &'c Corpus>,
     ) -> Result<Meteor, MeteorError> {
+        self.load(|prefixes| {
+            let mut collector = Collector::for_captions();
+            for corpus in corpora {
+                corpora::see(corpus, prefixes, &mut collector);
+            }
+            collector
+        })
+    }
+
+    fn load(self, collect: impl FnOnce(&Prefixes) -> Collector) -> Result<Meteor, MeteorError> {
         let (distribution, unpacking) = self.0.unzip();
         let prefixes = match &distribution {
             Some(distribution) => Prefixes::parse(&distribution.prefixes()?.text),
             None => Prefixes::default(),
         };
-        let (mut collector, words) = match captions {
-            None => (Collector::all(), Vec::new()),
-            Some(captions) => {
-                let mut collector = Collector::for_captions();
-                for caption in captions {
-                    each_reading(caption.as_ref(), |caption| {
-                        let mut before = None;
-                        normalize::for_each_word(caption, &prefixes, |word| {
-                            before = Some(collector.see(before, word));
-                        });
-                    });
-                }
-                let words = collector.words().map(|(word, n)| (word.into(), n));
-                let words = words.collect();
-                (collector, words)
-            }
-        };
+        let mut collector = collect(&prefixes);
+        let words = collector.words().map(|(word, n)| (word.into(), n));
+        let words = words.collect();
         // Reading waits for the unpacking thread again and again: what else there is to do is done meanwhile.
         let read = || match unpacking {
             Some(unpacking) => unpacking.read(&mut collector),
@@ -129,6 +138,16 @@ impl Loading {
             has_data: distribution.is_some(),
         })
     }
+}
+
+/// Shows the collector a caption.
+fn see(caption: &str, prefixes: &Prefixes, collector: &mut Collector) {
+    each_reading(caption, |caption| {
+        let mut before = None;
+        normalize::for_each_word(caption, prefixes, |word| {
+            before = Some(collector.see(before, word));
+        });
+    });
 }
 
 /// What a caption may be read as: itself, or without `|||` as a candidate, or divided there as a reference.
@@ -196,23 +215,23 @@ impl Meteor {
     /// # Panics
     /// If this METEOR was opened for other captions ([`Self::covers`] says so): the score could be too low.
     pub fn statistics(&self, candidate: &str, references: &[&str]) -> Statistics {
-        let candidate = self.sentence(&candidate.replace("|||", ""));
-        let mut references: Vec<_> = references
-            .iter()
-            .flat_map(|reference| reference.split("|||"))
-            .map(|reference| self.sentence(reference))
-            .collect();
+        let candidate = self.candidate(candidate);
+        let references = references.iter();
+        let mut references: Vec<_> = references.flat_map(|text| self.references(text)).collect();
         if references.is_empty() {
             references.push(Vec::new());
         }
-        let phrases = |words: &[Known<'_>]| {
-            let numbers: Vec<_> = words
-                .iter()
-                .map(|word| word.get().paraphrase_word)
-                .collect();
+        let references: Vec<_> = references.iter().map(|words| all_known(words)).collect();
+        self.best(&all_known(&candidate), &references)
+    }
+
+    /// The counts of a candidate against its best reference; there is one at least.
+    fn best(&self, candidate: &[&Word], references: &[Vec<&Word>]) -> Statistics {
+        let phrases = |words: &[&Word]| {
+            let numbers: Vec<_> = words.iter().map(|word| word.paraphrase_word).collect();
             self.paraphrases.occurrences(&numbers)
         };
-        let candidate_phrases = phrases(&candidate);
+        let candidate_phrases = phrases(candidate);
         let reference_phrases: Vec<_> = references.iter().map(|words| phrases(words)).collect();
         let (to_candidate, from_candidate) = self
             .paraphrases
@@ -221,22 +240,13 @@ impl Meteor {
             to_candidate: &to_candidate,
             from_candidate: &from_candidate,
         };
-        let candidate: Vec<_> = candidate.iter().map(Known::get).collect();
-        let candidate = Sentence {
-            words: &candidate,
+        let candidate = Candidate::new(Sentence {
+            words: candidate,
             phrases: &candidate_phrases,
-        };
+        });
         let mut best: Option<(f64, Statistics)> = None;
         for (words, phrases) in references.iter().zip(&reference_phrases) {
-            let words: Vec<_> = words.iter().map(Known::get).collect();
-            let statistics = count(
-                candidate,
-                Sentence {
-                    words: &words,
-                    phrases,
-                },
-                pairs,
-            );
+            let statistics = count(&candidate, Sentence { words, phrases }, pairs);
             let score = statistics.score();
             if best.is_none_or(|(best, _)| best < score) {
                 best = Some((score, statistics));
@@ -250,18 +260,21 @@ impl Meteor {
         statistics.score()
     }
 
+    fn candidate(&self, text: &str) -> Vec<Known<'_>> {
+        self.sentence(&text.replace("|||", ""))
+    }
+
+    /// What a reference's text holds: several, perhaps.
+    fn references(&self, text: &str) -> Vec<Vec<Known<'_>>> {
+        text.split("|||").map(|text| self.sentence(text)).collect()
+    }
+
     /// The words of a caption.
     fn sentence(&self, caption: &str) -> Vec<Known<'_>> {
         let mut words = Vec::with_capacity(24);
         let mut before = None;
         normalize::for_each_word(caption, &self.prefixes, |word| {
-            let known = match self.vocabulary.get(word) {
-                Some(known) => Known::Shared(known),
-                None => {
-                    let number = self.paraphrases.word(word);
-                    Known::Own(Box::new(self.knowledge.word(word, number)))
-                }
-            };
+            let known = self.known(word);
             let number = known.get().paraphrase_word;
             assert!(
                 self.paraphrases.covers(before, number),
@@ -271,6 +284,17 @@ impl Meteor {
             words.push(known);
         });
         words
+    }
+
+    /// A word in lower case.
+    fn known(&self, word: &str) -> Known<'_> {
+        match self.vocabulary.get(word) {
+            Some(known) => Known::Shared(known),
+            None => {
+                let number = self.paraphrases.word(word);
+                Known::Own(Box::new(self.knowledge.word(word, number)))
+            }
+        }
     }
 }
 
@@ -289,16 +313,21 @@ impl Known<'_> {
     }
 }
 
+fn all_known<'w>(words: &'w [Known<'_>]) -> Vec<&'w Word> {
+    words.iter().map(Known::get).collect()
+}
+
 /// Aligns two sentences and counts.
-fn count(candidate: Sentence<'_>, reference: Sentence<'_>, pairs: Pairs<'_>) -> Statistics {
+fn count(candidate: &Candidate<'_>, reference: Sentence<'_>, pairs: Pairs<'_>) -> Statistics {
     let matches = matches::all(candidate, reference, pairs);
-    let chosen = alignment::align(candidate.words.len(), reference.words.len(), &matches);
+    let candidate = candidate.words();
+    let chosen = alignment::align(candidate.len(), reference.words.len(), &matches);
     let function_words =
         |words: &[&Word]| words.iter().filter(|word| word.is_function_word).count() as u64;
     let mut statistics = Statistics {
-        candidate_length: candidate.words.len() as u64,
+        candidate_length: candidate.len() as u64,
         reference_length: reference.words.len() as u64,
-        candidate_function_words: function_words(candidate.words),
+        candidate_function_words: function_words(candidate),
         reference_function_words: function_words(reference.words),
         chunks: alignment::chunks(&chosen) as u64,
         ..Statistics::default()
@@ -306,7 +335,7 @@ fn count(candidate: Sentence<'_>, reference: Sentence<'_>, pairs: Pairs<'_>) -> 
     for m in chosen {
         let counts = &mut statistics.matches[m.module];
         let (c, r) = (
-            &candidate.words[m.candidate.range()],
+            &candidate[m.candidate.range()],
             &reference.words[m.reference.range()],
         );
         let (c_function, r_function) = (function_words(c), function_words(r));

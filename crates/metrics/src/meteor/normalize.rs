@@ -61,8 +61,8 @@ pub(super) fn for_each_word(caption: &str, prefixes: &Prefixes, mut word: impl F
     }
 }
 
-/// Whether a caption consists of lower-case ASCII letters, digits and blanks.
-fn is_plain(caption: &str) -> bool {
+/// Whether a caption consists of lower-case ASCII letters, digits and blanks: it stays as it is.
+pub(super) fn is_plain(caption: &str) -> bool {
     caption
         .bytes()
         .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b' ')

@@ -15,6 +15,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use flate2::bufread::MultiGzDecoder;
 
 use super::error::{MeteorError, excerpt};
+use super::newlines;
 
 /// Bytes of one unpacked piece.
 const PIECE: usize = 256 << 10;
@@ -67,22 +68,39 @@ impl Unpacking {
         };
         // The start of a line whose end is in the next piece.
         let mut cut = Vec::new();
+        let mut ends = Vec::new();
         while let Ok(piece) = self.pieces.recv() {
             let piece = piece.map_err(|source| MeteorError::Unpack {
                 path: self.path.clone(),
                 line: lines.number,
                 source,
             })?;
+            newlines::find(&piece, &mut ends);
             let mut start = 0;
-            for end in memchr::memchr_iter(b'\n', &piece) {
-                if cut.is_empty() {
-                    lines.line(&piece[start..end])?;
-                } else {
-                    cut.extend_from_slice(&piece[start..end]);
-                    lines.line(&cut)?;
-                    cut.clear();
-                }
-                start = end + 1;
+            let mut rest = ends.as_slice();
+            // The rest of the entry that the last piece left.
+            while let Some((&end, others)) = rest.split_first()
+                && !(cut.is_empty() && lines.number.is_multiple_of(3))
+            {
+                cut.extend_from_slice(&piece[start..end as usize]);
+                lines.line(&cut)?;
+                cut.clear();
+                start = end as usize + 1;
+                rest = others;
+            }
+            let (entries, rest) = rest.as_chunks::<3>();
+            for &ends in entries {
+                let ends = ends.map(|end| end as usize);
+                lines.entry(
+                    &piece[start..ends[0]],
+                    &piece[ends[0] + 1..ends[1]],
+                    &piece[ends[1] + 1..ends[2]],
+                )?;
+                start = ends[2] + 1;
+            }
+            for &end in rest {
+                lines.line(&piece[start..end as usize])?;
+                start = end as usize + 1;
             }
             cut.extend_from_slice(&piece[start..]);
             if LINE_LIMIT < cut.len() {
@@ -155,16 +173,41 @@ impl<E: Entries> Lines<'_, E> {
             }
             1 => {}
             _ if line.trim_ascii().is_empty() => return Err(self.error("a phrase", line)),
-            2 if line == self.first => {}
-            2 => {
-                self.first.clear();
-                self.first.extend_from_slice(line);
-                self.wanted = self.entries.phrase(line);
-            }
+            2 => self.first(line),
             _ if self.wanted => self.entries.paraphrase(line),
             _ => {}
         }
         Ok(())
+    }
+
+    /// The three lines of an entry.
+    fn entry(&mut self, probability: &[u8], from: &[u8], to: &[u8]) -> Result<(), MeteorError> {
+        let starts =
+            |line: &[u8], with: fn(u8) -> bool| line.first().is_some_and(|&byte| with(byte));
+        let visible = |byte| b' ' < byte;
+        if !(starts(probability, |byte| byte.is_ascii_digit())
+            && starts(from, visible)
+            && starts(to, visible))
+        {
+            return [probability, from, to]
+                .into_iter()
+                .try_for_each(|line| self.line(line));
+        }
+        self.number += 3;
+        self.first(from);
+        if self.wanted {
+            self.entries.paraphrase(to);
+        }
+        Ok(())
+    }
+
+    /// An entry's first phrase.
+    fn first(&mut self, phrase: &[u8]) {
+        if !is_same(phrase, &self.first) {
+            self.first.clear();
+            self.first.extend_from_slice(phrase);
+            self.wanted = self.entries.phrase(phrase);
+        }
     }
 
     /// The file must not end within an entry.
@@ -189,6 +232,19 @@ impl<E: Entries> Lines<'_, E> {
             found: excerpt(found),
         }
     }
+}
+
+/// Whether two phrases are equal. Nearly all have 4 to 16 bytes: two words, which may overlap, hold them.
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    fn ends<const N: usize>(of: &[u8]) -> (Option<&[u8; N]>, Option<&[u8; N]>) {
+        (of.first_chunk(), of.last_chunk())
+    }
+    a.len() == b.len()
+        && match a.len() {
+            4..8 => ends::<4>(a) == ends::<4>(b),
+            8..=16 => ends::<8>(a) == ends::<8>(b),
+            _ => a == b,
+        }
 }
 
 #[cfg(test)]
@@ -247,6 +303,20 @@ mod tests {
             ["a b:", "c", "d e", "-x:", "a b:", "f"]
         );
         assert_eq!(read(&packed(b"")).expect("valid"), [""; 0]);
+    }
+
+    #[test]
+    fn phrases_are_compared_to_their_last_byte() {
+        for length in 0..20 {
+            let phrase: Vec<u8> = (0..length).collect();
+            assert!(is_same(&phrase, &phrase.clone()));
+            assert!(!is_same(&phrase, &[&phrase[..], b"x"].concat()));
+            for at in 0..phrase.len() {
+                let mut other = phrase.clone();
+                other[at] ^= 128;
+                assert!(!is_same(&phrase, &other), "{length} bytes, byte {at}");
+            }
+        }
     }
 
     /// Longer than the pieces that travel between the threads, with cuts everywhere; and of a size that counts for

@@ -41,6 +41,13 @@ pub(super) struct Paraphrases {
     /// Words that follow each other in the captions, if it is known which captions there are.
     neighbours: Option<HashSet<(u32, u32)>>,
     children: HashMap<(Node, u32), Node>,
+    /// What a sentence's phrases are looked up by, once the table is complete: the node of each word's own phrase, or
+    /// [`ROOT`].
+    first: Vec<Node>,
+    /// Whether node n has a part in some entry.
+    is_phrase: Vec<bool>,
+    /// Whether longer phrases start with node n.
+    goes_on: Vec<bool>,
     /// The paraphrases of node n are `forward[forward_ends[n - 1]..forward_ends[n]]`.
     forward: Grouped<Node>,
     /// Who is paraphrased by node n, and at which position in its list.
@@ -131,10 +138,15 @@ impl Collector {
     /// A word of a caption and the one before it; returns the word's number for the next call.
     pub(super) fn see(&mut self, before: Option<u32>, word: &str) -> u32 {
         let word = self.intern(word.as_bytes());
+        self.see_known(before, word);
+        word
+    }
+
+    /// The same for a word that has its number.
+    pub(super) fn see_known(&mut self, before: Option<u32>, word: u32) {
         if let (Some(neighbours), Some(before)) = (&mut self.paraphrases.neighbours, before) {
             neighbours.insert((before, word));
         }
-        word
     }
 
     /// The words seen and their numbers.
@@ -144,7 +156,8 @@ impl Collector {
         words.map(move |(word, &number)| (text(word), number))
     }
 
-    fn intern(&mut self, word: &[u8]) -> u32 {
+    /// The number of a word, new or not.
+    pub(super) fn intern(&mut self, word: &[u8]) -> u32 {
         let next = u32::try_from(self.paraphrases.words.len()).expect("fewer than 2^32 words");
         *self.paraphrases.words.entry_ref(word).or_insert(next)
     }
@@ -205,6 +218,19 @@ impl Collector {
             );
         }
         paraphrases.backward = Grouped::new(nodes, &backward);
+        paraphrases.first = vec![ROOT; paraphrases.words.len()];
+        paraphrases.is_phrase = vec![false; nodes];
+        paraphrases.goes_on = vec![false; nodes];
+        for (&(before, word), &node) in &paraphrases.children {
+            match before {
+                ROOT => paraphrases.first[word as usize] = node,
+                _ => paraphrases.goes_on[before as usize] = true,
+            }
+        }
+        for (from, to) in entries {
+            paraphrases.is_phrase[from as usize] = true;
+            paraphrases.is_phrase[to as usize] = true;
+        }
         paraphrases
     }
 }
@@ -253,20 +279,30 @@ impl Paraphrases {
 
     /// The phrases of a sentence that have a part in some entry, by start, then by length.
     pub(super) fn occurrences(&self, words: &[Option<u32>]) -> Vec<Occurrence> {
-        let mut found = Vec::new();
+        let mut found = Vec::with_capacity(2 * words.len());
         for start in 0..words.len() {
-            let mut node = ROOT;
-            for (length, word) in (1..).zip(&words[start..]) {
-                let child = word.and_then(|word| self.children.get(&(node, word)));
-                let Some(&child) = child else { break };
-                node = child;
-                if !self.forward.of(node).is_empty() || !self.backward.of(node).is_empty() {
+            let first = words[start].and_then(|word| self.first.get(word as usize));
+            let Some(&first) = first.filter(|&&node| node != ROOT) else {
+                continue;
+            };
+            let mut node = first;
+            let mut length = 1;
+            loop {
+                if self.is_phrase[node as usize] {
                     found.push(Occurrence {
                         start,
                         length,
                         node,
                     });
                 }
+                if !self.goes_on[node as usize] {
+                    break;
+                }
+                let next = words.get(start + length).copied().flatten();
+                let child = next.and_then(|word| self.children.get(&(node, word)));
+                let Some(&child) = child else { break };
+                node = child;
+                length += 1;
             }
         }
         found
@@ -344,7 +380,7 @@ impl NodeSet {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::matches::{self, Match, PARAPHRASE, Pairs, Sentence, Span};
+    use super::super::matches::{self, Candidate, Match, PARAPHRASE, Pairs, Sentence, Span};
     use super::super::vocabulary::{Knowledge, Word};
     use super::*;
 
@@ -436,10 +472,10 @@ mod tests {
         let (a, b) = (words(candidate, 0), words(&references[which], 1000));
         let (a, b): (Vec<_>, Vec<_>) = (a.iter().collect(), b.iter().collect());
         matches::all(
-            Sentence {
+            &Candidate::new(Sentence {
                 words: &a,
                 phrases: &in_candidate,
-            },
+            }),
             Sentence {
                 words: &b,
                 phrases: &in_references[which],

@@ -72,6 +72,9 @@ impl Synonyms {
         }
         let Self { lines, hasher, .. } = &mut this;
         let spelled = |entry: &Entry| &synsets[entry.word.0..entry.word.1];
+        // Two lines a word; WordNet has 148,000 words, and what lies about its size gets no more room.
+        let words = memchr::memchr_iter(b'\n', synsets.as_bytes()).count() / 2;
+        lines.reserve(words.min(1 << 18), |entry| hasher.hash_one(spelled(entry)));
         for (word, numbers) in pairs(synsets_name, &synsets) {
             let (line, numbers) = numbers?;
             let entry = Entry { word, numbers };
@@ -163,6 +166,15 @@ fn pairs<'a>(
 
 /// Synonym sets are numbered with up to nine digits.
 fn check_numbers(name: &str, line: u64, numbers: &str) -> Result<(), MeteorError> {
+    // Digits since the last blank, or too many.
+    let digits = numbers.bytes().fold(0_u32, |digits, byte| match byte {
+        b'0'..=b'9' if digits < 10 => digits + 1,
+        b' ' if digits < 10 => 0,
+        _ => 10,
+    });
+    if digits < 10 {
+        return Ok(());
+    }
     for number in numbers.split_ascii_whitespace() {
         if 9 < number.len() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(MeteorError::Line {
