@@ -169,12 +169,10 @@ fn every_problem_of_a_dataset_is_listed() {
     for name in ["0003", "0004"] {
         fs::write(dir.join(format!("shapes/imgs/{name}.png")), &kept).unwrap();
     }
-    let ran = run_in(dir, "check-data shapes").ok();
+    let out = run_in(dir, "check-data shapes").ok();
     assert!(
-        ran.out
-            .ends_with("training from the pictures would work: `train --encoder FILE`\n"),
-        "{}",
-        ran.out
+        out.ends_with("training from the pictures would work: `train --encoder FILE`\n"),
+        "{out}"
     );
     // Features that somebody named, or that nothing stands in for, must be there.
     json("check-data shapes --json --features gone.mat", 3);

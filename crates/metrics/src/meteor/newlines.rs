@@ -78,7 +78,7 @@ fn mask(block: &[u8; BLOCK]) -> u64 {
     for (i, word) in block.as_chunks().0.iter().enumerate() {
         let other = u64::from_le_bytes(*word) ^ LINE_ENDS;
         // The high bit of each byte that is 0; no carry leaves a byte.
-        let equal = !((other & LOW) + LOW | other | LOW);
+        let equal = !(((other & LOW) + LOW) | other | LOW);
         mask |= ((equal >> 7).wrapping_mul(GATHER) >> 56) << (8 * i);
     }
     mask
