@@ -8,18 +8,18 @@
 //! ```
 //!
 //! The paper's regions are detected objects; here they are the cells of an encoder's last map, projected with a ReLU.
-//! Dropout: one mask on the words' vectors, one on the values of the regions, one on the rows of h2 that go to the output
-//! layer. START is row 0 of the embedding. Not here: the recurrence and the look at the regions (`tensor::ops::top_down`, `tensor::ops::attend`).
+//! Dropout: one mask on the words' vectors, one on the rows of h2 that go to the output layer. START is row 0 of the
+//! embedding. Not here: the recurrence and the look at the regions (`tensor::ops::top_down`, `tensor::ops::attend`).
 
 use std::sync::Arc;
 
-use nn::dropout::{Site, place};
+use nn::dropout::Site;
 use nn::{Bound, Dropout, Parameters};
-use tensor::ops::{self, Mask, Regions, TopDownInputs};
-use tensor::{Device, Element, Tape, Tensor, Var};
+use tensor::ops::{self, Regions, TopDownInputs};
+use tensor::{Element, Tape, Tensor, Var};
 
 use crate::AttentionConfig;
-use crate::decoder::{Sentences, affine, pick_rows};
+use crate::decoder::{Sentences, affine, embed, pick_rows};
 
 /// Rows h2 (N, H) of every word position, packed like the batch's targets; `features` are (I, R, D).
 pub(crate) fn hidden<T: Element>(
@@ -41,10 +41,7 @@ pub(crate) fn hidden<T: Element>(
     };
     let flat = ops::reshape(tape, features, &[images * regions, width]);
     let values = linear(tape, flat, "projection");
-    let mut values = ops::relu(tape, values);
-    if let Some(mask) = regions_mask(&device, dropout, images * regions, config) {
-        values = ops::dropout(tape, values, &mask);
-    }
+    let values = ops::relu(tape, values);
     let keys = linear(tape, values, "attention.key");
     let keys = ops::reshape(tape, keys, &[images, regions, config.attention]);
     let grid = ops::reshape(tape, values, &[images, regions, 1, config.projection]);
@@ -55,8 +52,7 @@ pub(crate) fn hidden<T: Element>(
     let words: Arc<[usize]> = batch.inputs.iter().map(|&w| w as usize).collect();
     let rows = words.len();
     let mut words = ops::gather(tape, parameters.var("embedding.weight"), words);
-    let shape = (rows, config.embedding);
-    if let Some(mask) = dropout.mask(&device, shape, || batch.places(), Site::Encoder(0), 0) {
+    if let Some(mask) = dropout.mask(&device, (rows, config.embedding), Site::Encoder(0), 0) {
         words = ops::dropout(tape, words, &mask);
     }
     let words = ops::matmul(tape, words, parameters.var("attention_lstm.word"));
@@ -73,23 +69,10 @@ pub(crate) fn hidden<T: Element>(
         language_bias: parameters.var("language_lstm.bias"),
     };
     let mut hidden = ops::top_down(tape, inputs, batch.image_of.into(), batch.live.into());
-    let shape = (rows, config.hidden);
-    if let Some(mask) = dropout.mask(&device, shape, || batch.places(), Site::Decoder(0), 1) {
+    if let Some(mask) = dropout.mask(&device, (rows, config.hidden), Site::Decoder(0), 1) {
         hidden = ops::dropout(tape, hidden, &mask);
     }
     hidden
-}
-
-/// The mask of the values of all pictures' regions, (I · R, P).
-fn regions_mask<T: Element>(
-    device: &Device,
-    dropout: &Dropout<T>,
-    rows: usize,
-    config: &AttentionConfig,
-) -> Option<Mask<T>> {
-    let places = || (0..rows).map(|row| place(row, 0)).collect();
-    let shape = (rows, config.projection);
-    dropout.mask(device, shape, places, Site::Encoder(1), 2)
 }
 
 /// Both LSTMs' states of each partial sentence, and what it looks at.
@@ -110,12 +93,11 @@ pub(crate) struct AttentionState<T: Element> {
     pub(crate) weights: Option<Tensor<T>>,
 }
 
-/// Before the first word: regions (I, R, D) → one row a picture, some of the regions' values dropped.
+/// Before the first word: regions (I, R, D) → one row a picture.
 pub(crate) fn start<T: Element>(
     config: &AttentionConfig,
     parameters: &Parameters<T>,
     features: &Tensor<T>,
-    dropout: &Dropout<T>,
 ) -> AttentionState<T> {
     let device = features.device();
     let [images, regions, width] = features.shape()[..] else {
@@ -136,10 +118,6 @@ pub(crate) fn start<T: Element>(
         .data_mut()
         .iter_mut()
         .for_each(|x| *x = x.larger(T::ZERO));
-    if let Some(mask) = regions_mask(device, dropout, images * regions, config) {
-        let values = values.data_mut().iter_mut().zip(mask.factors().data());
-        values.for_each(|(x, &factor)| *x *= factor);
-    }
     let keys = linear(&values, "attention.key").reshape(&[images, regions, config.attention]);
     let share = T::ONE / T::of(regions as f64);
     let mut mean = vec![T::ZERO; images * p];
@@ -172,14 +150,15 @@ pub(crate) fn start<T: Element>(
     }
 }
 
-/// Row r continues row `parents[r]` with the word whose vector is row r of `x`.
+/// Row r continues row `parents[r]` with `words[r]`.
 pub(crate) fn step<T: Element>(
     config: &AttentionConfig,
     parameters: &Parameters<T>,
     past: &AttentionState<T>,
     parents: &[usize],
-    x: &Tensor<T>,
+    words: &[u32],
 ) -> AttentionState<T> {
+    let x = embed(parameters.value("embedding.weight"), words);
     let device = x.device();
     let [_, r, a, p] = past.regions.sizes();
     let (n, h) = (parents.len(), config.hidden);
@@ -206,7 +185,7 @@ pub(crate) fn step<T: Element>(
 
     let mut gates = pick_rows(&past.pictures, &image_of);
     let states = Tensor::new(device, &[n, 2 * h], pick_rows(&past.states, parents));
-    gemm(&mut gates, x, "attention_lstm.word");
+    gemm(&mut gates, &x, "attention_lstm.word");
     gemm(&mut gates, &states, "attention_lstm.hidden");
     let (c1, h1) = cell(&mut gates, 0, "attention_lstm.bias");
 

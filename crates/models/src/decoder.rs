@@ -5,7 +5,6 @@
 
 use std::fmt;
 
-use nn::dropout::{Site, place};
 use nn::{Bound, Dropout, Parameter, Parameters, initialization};
 use tensor::ops::{Targets, output_cross_entropy};
 use tensor::{Device, Element, Tape, Tensor, Var};
@@ -25,21 +24,6 @@ pub struct Sentences<'a> {
     pub inputs: &'a [u32],
     /// Words to predict, packed; END = 0.
     pub targets: &'a [u32],
-}
-
-impl Sentences<'_> {
-    /// [`place`]s of the sentences' pictures.
-    pub(crate) fn pictures(&self) -> Vec<u64> {
-        self.image_of.iter().map(|&i| place(i, 0)).collect()
-    }
-
-    /// [`place`]s of the packed words.
-    pub(crate) fn places(&self) -> Vec<u64> {
-        let steps = (1..).zip(self.live);
-        steps
-            .flat_map(|(t, &live)| self.image_of[..live].iter().map(move |&i| place(i, t)))
-            .collect()
-    }
 }
 
 /// What is minimised: Σ weight · loss over the packed words.
@@ -316,43 +300,6 @@ fn is_bias(name: &str) -> bool {
 #[derive(Debug, Clone)]
 pub struct State<T: Element = f32> {
     pub(crate) kind: StateKind<T>,
-    thinning: Thinning<T>,
-}
-
-/// Which units are dropped while sentences are written, with the place of every row.
-#[derive(Debug, Clone)]
-pub(crate) struct Thinning<T: Element> {
-    dropout: Dropout<T>,
-    /// The picture of each row.
-    picture_of: Vec<usize>,
-    /// Inputs read so far; the picture is the first.
-    position: usize,
-}
-
-impl<T: Element> Thinning<T> {
-    /// Multiplies `x`, one row a sentence, with its mask.
-    pub(crate) fn thin(&self, x: &mut Tensor<T>, site: Site) {
-        let places = || {
-            let pictures = self.picture_of.iter();
-            pictures.map(|&i| place(i, self.position)).collect()
-        };
-        let mask = self
-            .dropout
-            .mask(x.device(), x.rows_cols(), places, site, 0);
-        if let Some(mask) = mask {
-            let units = x.data_mut().iter_mut().zip(mask.factors().data());
-            units.for_each(|(x, &factor)| *x *= factor);
-        }
-    }
-
-    /// After one more word, which continues rows `parents`.
-    fn next(&self, parents: &[usize]) -> Self {
-        Self {
-            dropout: self.dropout.clone(),
-            picture_of: parents.iter().map(|&row| self.picture_of[row]).collect(),
-            position: self.position + 1,
-        }
-    }
 }
 
 #[derive(Debug, Clone)]
@@ -369,34 +316,20 @@ impl<T: Element> Decoder<T> {
     /// # Panics
     /// If the width of the features is not the decoder's.
     pub fn start(&self, features: &Tensor<T>) -> State<T> {
-        self.start_thinned(features, Dropout::Off)
-    }
-
-    /// As [`Decoder::start`]; everything that is written from this state is written by the network that `dropout` leaves.
-    /// With [`Dropout::ByPicture`] that is the one whose loss and gradient the same dropout gives.
-    ///
-    /// # Panics
-    /// As there.
-    pub fn start_thinned(&self, features: &Tensor<T>, dropout: Dropout<T>) -> State<T> {
-        let thinning = Thinning {
-            dropout,
-            picture_of: (0..features.shape()[0]).collect(),
-            position: 0,
-        };
-        let kind = self.device.install(|| match &self.config {
-            DecoderConfig::Lstm(config) => {
-                StateKind::Lstm(lstm::start(config, &self.parameters, features, &thinning))
-            }
-            DecoderConfig::Rnn(config) => {
-                StateKind::Rnn(rnn::start(config, &self.parameters, features, &thinning))
-            }
-            DecoderConfig::Attention(config) => {
-                let dropout = &thinning.dropout;
-                let state = attention::start(config, &self.parameters, features, dropout);
-                StateKind::Attention(Box::new(state))
-            }
-        });
-        State { kind, thinning }
+        self.device.install(|| State {
+            kind: match &self.config {
+                DecoderConfig::Lstm(config) => {
+                    StateKind::Lstm(lstm::start(config, &self.parameters, features))
+                }
+                DecoderConfig::Rnn(config) => {
+                    StateKind::Rnn(rnn::start(config, &self.parameters, features))
+                }
+                DecoderConfig::Attention(config) => {
+                    let state = attention::start(config, &self.parameters, features);
+                    StateKind::Attention(Box::new(state))
+                }
+            },
+        })
     }
 
     /// [`Decode::step`] in the decoder's own number type.
@@ -409,33 +342,29 @@ impl<T: Element> Decoder<T> {
     ) -> State<T> {
         assert_eq!(parents.len(), words.len(), "one word a row");
         self.device.install(|| {
-            let thinning = state.thinning.next(parents);
-            let mut x = embed(self.parameters.value("embedding.weight"), words);
-            thinning.thin(&mut x, Site::Encoder(0));
-            let (kind, mut hidden) = match (&self.config, &state.kind) {
+            let (kind, hidden) = match (&self.config, &state.kind) {
                 (DecoderConfig::Lstm(config), StateKind::Lstm(state)) => {
-                    let next = lstm::step(config, &self.parameters, state, parents, &x);
+                    let next = lstm::step(config, &self.parameters, state, parents, words);
                     let hidden = next.hidden.clone();
                     (StateKind::Lstm(next), hidden)
                 }
                 (DecoderConfig::Rnn(config), StateKind::Rnn(state)) => {
-                    let next = rnn::step(config, &self.parameters, state, parents, &x);
+                    let next = rnn::step(config, &self.parameters, state, parents, words);
                     let hidden = next.hidden.clone();
                     (StateKind::Rnn(next), hidden)
                 }
                 (DecoderConfig::Attention(config), StateKind::Attention(state)) => {
-                    let next = attention::step(config, &self.parameters, state, parents, &x);
+                    let next = attention::step(config, &self.parameters, state, parents, words);
                     let hidden = next.hidden.clone();
                     (StateKind::Attention(Box::new(next)), hidden)
                 }
                 _ => panic!("a state of another decoder"),
             };
-            thinning.thin(&mut hidden, Site::Decoder(0));
             let [weight, bias] =
                 ["output.weight", "output.bias"].map(|name| self.parameters.value(name));
             log_probs.resize(parents.len() * self.config.vocabulary(), T::ZERO);
             tensor::ops::log_probabilities(&hidden, weight, bias, log_probs);
-            State { kind, thinning }
+            State { kind }
         })
     }
 }
@@ -480,7 +409,7 @@ pub(crate) fn affine<T: Element>(x: &Tensor<T>, w: &Tensor<T>, bias: &Tensor<T>)
 ///
 /// # Panics
 /// If a word is outside the vocabulary.
-fn embed<T: Element>(embedding: &Tensor<T>, words: &[u32]) -> Tensor<T> {
+pub(crate) fn embed<T: Element>(embedding: &Tensor<T>, words: &[u32]) -> Tensor<T> {
     let (_, width) = embedding.rows_cols();
     let mut rows = Vec::with_capacity(words.len() * width);
     for &word in words {

@@ -12,7 +12,7 @@ use tensor::ops::{self, LstmWeights};
 use tensor::{Element, Tape, Tensor, Var};
 
 use crate::LstmConfig;
-use crate::decoder::{Sentences, Thinning, affine, pick_rows};
+use crate::decoder::{Sentences, affine, embed, pick_rows};
 
 /// Hidden rows (N, H) of every word position, packed like the batch's targets.
 pub(crate) fn hidden<T: Element>(
@@ -37,9 +37,7 @@ pub(crate) fn hidden<T: Element>(
 
     let sentences = batch.image_of.len();
     let rows = sentences + batch.inputs.len();
-    let places = || [batch.pictures(), batch.places()].concat();
-    let shape = (rows, config.embedding);
-    if let Some(mask) = dropout.mask(&device, shape, places, Site::Encoder(0), 0) {
+    if let Some(mask) = dropout.mask(&device, (rows, config.embedding), Site::Encoder(0), 0) {
         x = ops::dropout(tape, x, &mask);
     }
     let live: Arc<[usize]> = std::iter::once(sentences)
@@ -51,8 +49,7 @@ pub(crate) fn hidden<T: Element>(
         bias: parameters.var("lstm.bias"),
     };
     let mut hidden = ops::lstm(tape, x, weights, live, config.tanh_c);
-    let shape = (rows, config.hidden);
-    if let Some(mask) = dropout.mask(&device, shape, places, Site::Decoder(0), 1) {
+    if let Some(mask) = dropout.mask(&device, (rows, config.hidden), Site::Decoder(0), 1) {
         hidden = ops::dropout(tape, hidden, &mask);
     }
     ops::slice_rows(tape, hidden, sentences..rows)
@@ -65,37 +62,36 @@ pub(crate) struct LstmState<T: Element> {
     cells: Tensor<T>,
 }
 
-/// The state after the picture: features (I, D) → (I, H), some of the projected picture dropped.
+/// The state after the picture: features (I, D) → (I, H).
 pub(crate) fn start<T: Element>(
     config: &LstmConfig,
     parameters: &Parameters<T>,
     features: &Tensor<T>,
-    thinning: &Thinning<T>,
 ) -> LstmState<T> {
-    let mut x = affine(
+    let x = affine(
         features,
         parameters.value("projection.weight"),
         parameters.value("projection.bias"),
     );
-    thinning.thin(&mut x, Site::Encoder(0));
     cell(config, parameters, &x, None)
 }
 
-/// Row r continues row `parents[r]` with the word whose vector is row r of `x`.
+/// Row r continues row `parents[r]` with `words[r]`.
 pub(crate) fn step<T: Element>(
     config: &LstmConfig,
     parameters: &Parameters<T>,
     state: &LstmState<T>,
     parents: &[usize],
-    x: &Tensor<T>,
+    words: &[u32],
 ) -> LstmState<T> {
+    let x = embed(parameters.value("embedding.weight"), words);
     let device = x.device();
     let shape = [parents.len(), config.hidden];
     let past = LstmState {
         hidden: Tensor::new(device, &shape, pick_rows(&state.hidden, parents)),
         cells: Tensor::new(device, &shape, pick_rows(&state.cells, parents)),
     };
-    cell(config, parameters, x, Some(&past))
+    cell(config, parameters, &x, Some(&past))
 }
 
 fn cell<T: Element>(

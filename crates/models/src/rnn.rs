@@ -13,7 +13,7 @@ use tensor::ops::{self, RnnInputs};
 use tensor::{Element, Tape, Tensor, Var};
 
 use crate::RnnConfig;
-use crate::decoder::{Sentences, Thinning, affine, pick_rows};
+use crate::decoder::{Sentences, affine, embed, pick_rows};
 
 /// Hidden rows (N, H) of every word position, packed like the batch's targets.
 pub(crate) fn hidden<T: Element>(
@@ -36,12 +36,10 @@ pub(crate) fn hidden<T: Element>(
     let words: Arc<[usize]> = batch.inputs.iter().map(|&w| w as usize).collect();
     let mut words = ops::gather(tape, parameters.var("embedding.weight"), words);
 
-    let shape = (rows, config.embedding);
-    if let Some(mask) = dropout.mask(&device, shape, || batch.places(), Site::Encoder(0), 0) {
+    if let Some(mask) = dropout.mask(&device, (rows, config.embedding), Site::Encoder(0), 0) {
         words = ops::dropout(tape, words, &mask);
     }
-    let shape = (sentences, config.hidden);
-    if let Some(mask) = dropout.mask(&device, shape, || batch.pictures(), Site::Encoder(1), 1) {
+    if let Some(mask) = dropout.mask(&device, (sentences, config.hidden), Site::Encoder(1), 1) {
         picture = ops::dropout(tape, picture, &mask);
     }
     let mut words = ops::linear(
@@ -54,8 +52,7 @@ pub(crate) fn hidden<T: Element>(
         words = ops::relu(tape, words);
         picture = ops::relu(tape, picture);
     }
-    let shape = (rows, config.hidden);
-    let mask = dropout.mask(&device, shape, || batch.places(), Site::Decoder(0), 2);
+    let mask = dropout.mask(&device, (rows, config.hidden), Site::Decoder(0), 2);
     let inputs = RnnInputs {
         picture,
         words,
@@ -78,19 +75,17 @@ pub(crate) struct RnnState<T: Element> {
     picture: Option<Tensor<T>>,
 }
 
-/// Before the first word: features (I, D) → a state of zeros and the projected pictures, some of them dropped.
+/// Before the first word: features (I, D) → a state of zeros and the projected pictures.
 pub(crate) fn start<T: Element>(
     config: &RnnConfig,
     parameters: &Parameters<T>,
     features: &Tensor<T>,
-    thinning: &Thinning<T>,
 ) -> RnnState<T> {
     let mut picture = affine(
         features,
         parameters.value("projection.weight"),
         parameters.value("projection.bias"),
     );
-    thinning.thin(&mut picture, Site::Encoder(1));
     if config.relu_encoders {
         clip_at_zero(picture.data_mut());
     }
@@ -100,17 +95,18 @@ pub(crate) fn start<T: Element>(
     }
 }
 
-/// Row r continues row `parents[r]` with the word whose vector is row r of `x`.
+/// Row r continues row `parents[r]` with `words[r]`.
 pub(crate) fn step<T: Element>(
     config: &RnnConfig,
     parameters: &Parameters<T>,
     state: &RnnState<T>,
     parents: &[usize],
-    x: &Tensor<T>,
+    words: &[u32],
 ) -> RnnState<T> {
+    let x = embed(parameters.value("embedding.weight"), words);
     let device = x.device();
     let mut sums = affine(
-        x,
+        &x,
         parameters.value("rnn.input.weight"),
         parameters.value("rnn.input.bias"),
     );

@@ -177,24 +177,12 @@ impl Run<'_> {
         Batch::new(&self.job.train, &self.job.features, picks).map_err(|e| self.no_vector(&e))
     }
 
-    fn dropout(&self, step: u64) -> Dropout {
-        let options = &self.job.options;
-        let seed = options.seed ^ DROPOUT_SEED;
-        let (encoder, decoder) = (options.drop_prob_encoder, options.drop_prob_decoder);
-        match self.job.critic {
-            None => Dropout::Random {
-                seed,
-                step,
-                encoder,
-                decoder,
-            },
-            // The network that learns is to be the one that wrote the sentences.
-            Some(_) => Dropout::ByPicture {
-                seed,
-                step,
-                encoder,
-                decoder,
-            },
+    fn dropout(&self, it: u64) -> Dropout {
+        Dropout::Random {
+            seed: self.job.options.seed ^ DROPOUT_SEED,
+            step: it,
+            encoder: self.job.options.drop_prob_encoder,
+            decoder: self.job.options.drop_prob_decoder,
         }
     }
 

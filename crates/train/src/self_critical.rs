@@ -106,7 +106,7 @@ impl Critic {
         dropout: &Dropout,
     ) -> Result<(Pass, Samples), TrainError> {
         let features = step::features(&batch, &trainer.decoder);
-        let samples = self.sample(&trainer.decoder, &features, pictures, iteration, dropout)?;
+        let samples = self.sample(&trainer.decoder, &features, pictures, iteration)?;
         drop(features);
         let (batch, weights) = samples.batch(batch);
         Ok((
@@ -115,8 +115,8 @@ impl Critic {
         ))
     }
 
-    /// Samples for each row of `features` ((I, D), or (I, R, D) with attention) by what `dropout` leaves of the
-    /// decoder; row r is training picture `pictures[r]`. The draws are a function of seed, iteration and row.
+    /// Samples for each row of `features` ((I, D), or (I, R, D) with attention) by the decoder as it is, nothing dropped;
+    /// row r is training picture `pictures[r]`. The draws are a function of seed, iteration and row.
     ///
     /// # Errors
     /// A decoder whose numbers are no probabilities.
@@ -126,7 +126,6 @@ impl Critic {
         features: &Tensor,
         pictures: &[usize],
         iteration: u64,
-        dropout: &Dropout,
     ) -> Result<Samples, TrainError> {
         let n = self.samples;
         let options = SampleOptions {
@@ -142,7 +141,7 @@ impl Critic {
             .collect();
         decoder.device().install(|| {
             let start = Instant::now();
-            let state = decoder.start_thinned(features, dropout.clone());
+            let state = decoder.start(features);
             let drawn = generate::sample(decoder, &state, &keys, &options)
                 .map_err(|e| TrainError::Flags(e.to_string()))?;
             let sentence = |caption: &Caption| {

@@ -1,13 +1,13 @@
 //! Inverted dropout (Srivastava et al. 2014): units are dropped with probability p, the others
 //! scaled by 1 / (1 - p), so that nothing changes at prediction time.
 
-use crate::parallel::{PIECE, for_pieces, rows_per_piece};
+use crate::parallel::{PIECE, for_pieces};
 use crate::random;
 use crate::simd::vectorized;
 use crate::{Device, Element, Tape, Tensor, Var};
 
 /// What each unit is multiplied with: 0, or 1 / (1 - p).
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Mask<T: Element>(Tensor<T>);
 
 impl<T: Element> Mask<T> {
@@ -22,7 +22,13 @@ impl<T: Element> Mask<T> {
         seed: u64,
         stream: u64,
     ) -> Self {
-        let (keep, threshold): (T, _) = keep_and_threshold(drop_probability);
+        assert!(
+            (0.0..1.0).contains(&drop_probability),
+            "drop probability {drop_probability}"
+        );
+        let keep = T::of(1.0 / (1.0 - drop_probability));
+        // A unit is dropped if its 32 random bits are below this.
+        let threshold = (drop_probability * 2f64.powi(32)).round() as u64;
         if let Some(gpu) = device.gpu_for::<T>() {
             let keep = keep.to_f64() as f32;
             let mask =
@@ -35,7 +41,10 @@ impl<T: Element> Mask<T> {
                 vectorized(
                     #[inline(always)]
                     || {
-                        let factor = |word| factor(word, keep, threshold);
+                        let factor = |word: u32| {
+                            let dropped = u64::from(word) < threshold;
+                            if dropped { T::ZERO } else { keep }
+                        };
                         let mut fours = piece.chunks_exact_mut(4);
                         let mut block = (at / 4) as u64;
                         for four in &mut fours {
@@ -54,42 +63,6 @@ impl<T: Element> Mask<T> {
             });
         });
         Self(Tensor::new(device, &[rows, cols], mask))
-    }
-
-    /// Rows `rows` of an endless mask of `cols` columns, a pure function of seed and stream: whoever asks for a row gets
-    /// the same one. Rows 0, 1, 2 ... are [`Mask::random`] if `cols` is a multiple of 4.
-    ///
-    /// # Panics
-    /// If `drop_probability` is not in [0, 1).
-    pub fn of_rows(
-        device: &Device,
-        rows: &[u64],
-        cols: usize,
-        drop_probability: f64,
-        seed: u64,
-        stream: u64,
-    ) -> Self {
-        let (keep, threshold): (T, _) = keep_and_threshold(drop_probability);
-        let blocks = cols.div_ceil(4) as u64;
-        let mut mask = vec![T::ZERO; rows.len() * cols];
-        device.install(|| {
-            for_pieces(
-                &mut mask,
-                rows_per_piece(cols) * cols.max(1),
-                |at, piece| {
-                    let keys = &rows[at / cols.max(1)..];
-                    for (&key, row) in keys.iter().zip(piece.chunks_mut(cols.max(1))) {
-                        for (block, four) in (key * blocks..).zip(row.chunks_mut(4)) {
-                            let words = random::block(seed, stream, block);
-                            for (unit, word) in four.iter_mut().zip(words) {
-                                *unit = factor(word, keep, threshold);
-                            }
-                        }
-                    }
-                },
-            );
-        });
-        Self(Tensor::new(device, &[rows.len(), cols], mask))
     }
 
     /// A mask from NeuralTalk's uniform draws: kept where the draw is below 1 - p.
@@ -113,22 +86,6 @@ impl<T: Element> Mask<T> {
     }
 }
 
-/// What a kept unit is multiplied with; a unit is dropped if its 32 random bits are below the second.
-fn keep_and_threshold<T: Element>(drop_probability: f64) -> (T, u64) {
-    assert!(
-        (0.0..1.0).contains(&drop_probability),
-        "drop probability {drop_probability}"
-    );
-    let keep = T::of(1.0 / (1.0 - drop_probability));
-    (keep, (drop_probability * 2f64.powi(32)).round() as u64)
-}
-
-#[inline(always)]
-fn factor<T: Element>(word: u32, keep: T, threshold: u64) -> T {
-    let dropped = u64::from(word) < threshold;
-    if dropped { T::ZERO } else { keep }
-}
-
 /// x ⊙ mask.
 ///
 /// # Panics
@@ -141,26 +98,6 @@ pub fn dropout<T: Element>(tape: &mut Tape<T>, x: Var, mask: &Mask<T>) -> Var {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rows_by_number_are_rows_of_one_mask() {
-        let device = Device::cpu(2);
-        let (n, m) = (2000, 24);
-        let whole = Mask::<f32>::random(&device, (n, m), 0.3, 5, 9);
-        let picked: Vec<u64> = (0..n as u64).rev().chain([7, 7]).collect();
-        let rows = Mask::<f32>::of_rows(&device, &picked, m, 0.3, 5, 9);
-        for (row, &number) in rows.0.data().chunks(m).zip(&picked) {
-            assert_eq!(row, &whole.0.data()[number as usize * m..][..m], "{number}");
-        }
-        // Columns that don't fill a block of four, and row numbers that don't fit 32 bits.
-        let [high, low] = [3 << 32, 3].map(|number| {
-            let mask = Mask::<f32>::of_rows(&device, &[1, number], 101, 0.5, 5, 9);
-            mask.0.data()[101..].to_vec()
-        });
-        assert_ne!(high, low);
-        let none = Mask::<f32>::of_rows(&device, &[], 0, 0.5, 5, 9);
-        assert!(none.0.data().is_empty());
-    }
 
     #[test]
     fn masks_depend_on_the_seed_alone() {
