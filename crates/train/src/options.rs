@@ -187,7 +187,7 @@ pub struct Options {
     pub grad_clip_norm: f64,
     /// Probability that the loss spreads over all words.
     pub label_smoothing: f64,
-    /// Dropout of the decoder's inputs: words, and the picture or its regions.
+    /// Dropout of the decoder's inputs.
     pub drop_prob_encoder: f64,
     /// Dropout of the hidden states.
     pub drop_prob_decoder: f64,

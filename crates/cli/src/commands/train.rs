@@ -226,7 +226,7 @@ pub(crate) struct Flags {
     #[serde(skip_serializing_if = "Option::is_none")]
     label_smoothing: Option<f64>,
 
-    /// Dropout of the decoder's inputs: words, and the picture or its regions
+    /// Dropout of the decoder's inputs
     #[arg(long, value_name = "P", help_heading = LEARNING)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) drop_prob_encoder: Option<f64>,
