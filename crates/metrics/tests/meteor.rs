@@ -195,6 +195,13 @@ fn a_corpus_has_the_counts_of_its_captions() {
     }
     // Paraphrases are among them.
     assert!(0 < of_all[0].matches[3].candidate_content);
+    // Two blanks are one, also where nothing else tells that the words are a phrase.
+    let mut blanks = Corpus::new();
+    blanks.push("image", "runs  fast", &["is  running"]);
+    let opened = start().finish_for_corpora([&blanks]).expect("data");
+    let found = opened.corpus_statistics(&blanks);
+    assert_eq!(found, all.corpus_statistics(&blanks));
+    assert!(0 < found[0].matches[3].candidate_content);
     let mut other = Corpus::new();
     other.push("image", "fast runs", &["the guy"]);
     let panic = std::panic::catch_unwind(|| few.corpus_statistics(&other)).expect_err("uncovered");

@@ -319,6 +319,19 @@ mod tests {
         }
     }
 
+    /// A piece ends where its part of a joined file does: within a line, or between any two lines of an entry. Phrases that
+    /// look like probabilities tell which line is which.
+    #[test]
+    fn a_piece_may_end_anywhere() {
+        let text = b"0.5\n2 men\n3 men\n0.25\n4 dogs\n5 dogs\n0.5\n2 men\n6\n";
+        let wanted = ["2 men:", "3 men", "4 dogs:", "5 dogs", "2 men:", "6"];
+        for at in 0..=text.len() {
+            let (first, second) = text.split_at(at);
+            let joined = [packed(first), packed(second)].concat();
+            assert_eq!(read(&joined).expect("valid"), wanted, "cut at {at}");
+        }
+    }
+
     /// Longer than the pieces that travel between the threads, with cuts everywhere; and of a size that counts for
     /// the limit of what may come out.
     #[test]
