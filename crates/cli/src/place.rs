@@ -9,6 +9,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 
 use crate::exit::{Failure, cannot};
 use checkpoint::Checkpoint;
+use train::Kind;
 
 /// NeuralTalk's name for a feature file, whatever made the features.
 pub(crate) const FEATURES: &str = "vgg_feats.mat";
@@ -42,7 +43,7 @@ pub(crate) fn checkpoint() -> impl TypedValueParser<Value = PathBuf> {
         if !given.is_dir() {
             return Ok(given);
         }
-        let files = ["best.safetensors", "last.safetensors"].map(|name| given.join(name));
+        let files = [Kind::Best, Kind::Last].map(|kind| given.join(kind.file_name()));
         let found = files.into_iter().find(|file| file.is_file());
         found.ok_or("a folder that holds no best.safetensors and no last.safetensors")
     })

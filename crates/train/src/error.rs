@@ -207,7 +207,6 @@ impl TrainError {
             let likeness = |field: &&str| strsim::jaro_winkler(field, unknown);
             meant = fields
                 .split('`')
-                .filter(|field| !field.trim_matches([',', ' ']).is_empty())
                 .filter(|field| 0.8 < likeness(field))
                 .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
                 .map(str::to_owned);

@@ -47,6 +47,16 @@ pub enum Kind {
     Best,
 }
 
+impl Kind {
+    /// Its file in a run's folder.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Last => "last.safetensors",
+            Self::Best => "best.safetensors",
+        }
+    }
+}
+
 /// Why training came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

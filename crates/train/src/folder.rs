@@ -89,13 +89,9 @@ impl RunFolder {
         folder.join(format!("{host}_status.json"))
     }
 
-    /// `last.safetensors`, `best.safetensors`; in a folder that runs may share, the run's name
-    /// goes before.
+    /// [`Kind::file_name`]; in a folder that runs may share, the run's name goes before.
     pub(crate) fn checkpoint(&self, options: &Options, kind: Kind) -> PathBuf {
-        let file = match kind {
-            Kind::Last => "last.safetensors",
-            Kind::Best => "best.safetensors",
-        };
+        let file = kind.file_name();
         match (&options.checkpoint_output_directory, self.root.file_name()) {
             (None, _) => self.root.join(file),
             (Some(folder), None) => folder.join(file),

@@ -36,8 +36,8 @@ pub(crate) struct Args {
     #[arg(value_name = "PICTURES", required = true)]
     pictures: Vec<String>,
 
-    /// The model; several are an ensemble, whose probabilities are averaged [default: $NEURALTALK_MODEL, else the bundled
-    /// one]
+    /// The model, a file or a run's folder; several are an ensemble, whose probabilities are averaged [default:
+    /// $NEURALTALK_MODEL, else the bundled one]
     #[arg(short, long, value_name = "FILE", value_parser = place::checkpoint())]
     checkpoint: Vec<PathBuf>,
 

@@ -62,7 +62,7 @@ struct Line {
 fn lines(args: &Args) -> Vec<Vec<String>> {
     let inside = |path: &str| -> String { args.dir.join(path).to_string_lossy().into_owned() };
     let (data, run) = (inside("shapes"), inside("run"));
-    let best = Path::new(&run).join("best.safetensors");
+    let best = Path::new(&run).join(train::Kind::Best.file_name());
     let best = best.to_string_lossy().into_owned();
     let threads = args.threads.to_string();
     let line = |words: &[&str]| -> Vec<String> {

@@ -34,7 +34,7 @@ Examples:
   neuraltalk serve --checkpoint best.safetensors --host 0.0.0.0 --api-key-file key.txt
   curl --data-binary @photo.jpg 'http://127.0.0.1:8080/v1/caption?n=3'")]
 pub(crate) struct Args {
-    /// The model; several are an ensemble [default: $NEURALTALK_MODEL, else the bundled one]
+    /// The model, a file or a run's folder; several are an ensemble [default: $NEURALTALK_MODEL, else the bundled one]
     #[arg(short, long, value_name = "FILE", value_parser = place::checkpoint())]
     checkpoint: Vec<PathBuf>,
 
