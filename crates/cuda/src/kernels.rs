@@ -4,8 +4,10 @@
 //! order an operation calls them (`tensor`). A function and its kernel have the same name and the same order of arguments.
 
 mod attention;
+mod convolution;
 mod elementwise;
 mod lstm;
+mod norm;
 mod rows;
 mod softmax;
 mod update;
@@ -18,11 +20,16 @@ pub use attention::{
     AttendBackwardRegions, AttendBackwardRows, AttendSizes, attend, attend_backward_regions,
     attend_backward_rows,
 };
+pub use convolution::{
+    Axis, Window, average_pool, average_pool_backward, depthwise, depthwise_to_filters,
+    depthwise_to_input, fold, max_pool, max_pool_backward, unfold,
+};
 pub use elementwise::{
     Unary, add_assign, add_bias, copy_block, multiply, region_means, region_means_backward,
     scale_assign, sum_rows, unary, unary_backward,
 };
 pub use lstm::{GatesBackward, lstm_gates, lstm_gates_backward};
+pub use norm::{NormFactors, norm_factors, norm_gradient, scale_columns, shift_and_limit, stop};
 pub use rows::{dropout_mask, gather, grouped, scatter_add};
 pub use softmax::{cross_entropy, log_probabilities};
 pub use update::{Rule, squared_norm, update};
@@ -39,23 +46,37 @@ pub const NAMES: &[&str] = &[
     "attend",
     "attend_backward_regions",
     "attend_backward_rows",
+    "average_pool",
+    "average_pool_backward",
     "copy_block",
     "cross_entropy",
+    "depthwise",
+    "depthwise_to_filters",
+    "depthwise_to_input",
     "dropout_mask",
+    "fold",
     "gather",
     "log_probabilities",
     "lstm_gates",
     "lstm_gates_backward",
+    "max_pool",
+    "max_pool_backward",
     "multiply",
+    "norm_factors",
+    "norm_gradient",
     "region_means",
     "region_means_backward",
     "scale_assign",
+    "scale_columns",
     "scatter_add",
+    "shift_and_limit",
     "squared_norm",
+    "stop",
     "sum_rows",
     "to_half",
     "unary",
     "unary_backward",
+    "unfold",
     "update",
 ];
 
@@ -64,8 +85,10 @@ pub fn source() -> String {
     [
         include_str!("kernels/00_numbers.cu"),
         include_str!("kernels/attention.cu"),
+        include_str!("kernels/convolution.cu"),
         include_str!("kernels/elementwise.cu"),
         include_str!("kernels/lstm.cu"),
+        include_str!("kernels/norm.cu"),
         include_str!("kernels/rows.cu"),
         include_str!("kernels/softmax.cu"),
         include_str!("kernels/update.cu"),

@@ -16,10 +16,10 @@ use std::sync::Arc;
 use nn::dropout::Site;
 use nn::{Bound, Dropout, Parameters};
 use tensor::ops::{self, Regions, TopDownInputs};
-use tensor::{Element, Tape, Tensor, Var};
+use tensor::{Element, Tape, Tensor, Var, step};
 
 use crate::AttentionConfig;
-use crate::decoder::{Sentences, affine, embed, pick_rows};
+use crate::decoder::{Sentences, embed};
 
 /// Rows h2 (N, H) of every word position, packed like the batch's targets; `features` are (I, R, D).
 pub(crate) fn hidden<T: Element>(
@@ -110,38 +110,17 @@ pub(crate) fn start<T: Element>(
     let linear = |x: &Tensor<T>, name: &str| {
         let [weight, bias] =
             ["weight", "bias"].map(|part| parameters.value(&format!("{name}.{part}")));
-        affine(x, weight, bias)
+        step::affine(x, weight, bias)
     };
     let flat = features.clone().reshape(&[images * regions, width]);
-    let mut values = linear(&flat, "projection");
-    values
-        .data_mut()
-        .iter_mut()
-        .for_each(|x| *x = x.larger(T::ZERO));
+    let values = step::relu(linear(&flat, "projection"));
     let keys = linear(&values, "attention.key").reshape(&[images, regions, config.attention]);
-    let share = T::ONE / T::of(regions as f64);
-    let mut mean = vec![T::ZERO; images * p];
-    for (mean, values) in mean
-        .chunks_exact_mut(p)
-        .zip(values.data().chunks_exact(regions * p))
-    {
-        for value in values.chunks_exact(p) {
-            mean.iter_mut()
-                .zip(value)
-                .for_each(|(m, &v)| *m += v * share);
-        }
-    }
-    let mut pictures = vec![T::ZERO; images * 4 * h];
-    let mean = Tensor::new(device, &[images, p], mean);
-    let weight = parameters.value("attention_lstm.picture");
-    tensor::gemm(device, &mut pictures, mean.matrix(), weight.matrix(), false);
+    let values = values.reshape(&[images, regions, p]);
+    let mean = step::region_means(&values);
     let zeros = |width| Tensor::zeros(device, &[images, width]);
     AttentionState {
-        regions: Regions {
-            keys,
-            values: values.reshape(&[images, regions, p]),
-        },
-        pictures: Tensor::new(device, &[images, 4 * h], pictures),
+        pictures: step::product(&mean, parameters.value("attention_lstm.picture")),
+        regions: Regions { keys, values },
         image_of: (0..images).collect(),
         states: zeros(2 * h),
         cells: [zeros(h), zeros(h)],
@@ -152,78 +131,43 @@ pub(crate) fn start<T: Element>(
 
 /// Row r continues row `parents[r]` with `words[r]`.
 pub(crate) fn step<T: Element>(
-    config: &AttentionConfig,
     parameters: &Parameters<T>,
     past: &AttentionState<T>,
     parents: &[usize],
     words: &[u32],
 ) -> AttentionState<T> {
-    let x = embed(parameters.value("embedding.weight"), words);
-    let device = x.device();
-    let [_, r, a, p] = past.regions.sizes();
-    let (n, h) = (parents.len(), config.hidden);
     let image_of: Vec<usize> = parents.iter().map(|&row| past.image_of[row]).collect();
-    let gemm = |out: &mut [T], x: &Tensor<T>, name: &str| {
-        tensor::gemm(
-            device,
-            out,
-            x.matrix(),
-            parameters.value(name).matrix(),
-            true,
-        );
-    };
-    let cell = |gates: &mut [T], which: usize, name: &str| {
-        let before = pick_rows(&past.cells[which], parents);
-        let (mut cells, mut hidden) = (vec![T::ZERO; n * h], vec![T::ZERO; n * h]);
-        let bias = parameters.value(name).data();
-        ops::lstm_gates(gates, bias, Some(&before), &mut cells, &mut hidden, true);
-        (
-            Tensor::new(device, &[n, h], cells),
-            Tensor::new(device, &[n, h], hidden),
-        )
+    let cell = |gates: Tensor<T>, which: usize, name: &str| {
+        let before = step::rows(&past.cells[which], parents);
+        step::lstm_cell(gates, parameters.value(name), Some(&before), true)
     };
 
-    let mut gates = pick_rows(&past.pictures, &image_of);
-    let states = Tensor::new(device, &[n, 2 * h], pick_rows(&past.states, parents));
-    gemm(&mut gates, &x, "attention_lstm.word");
-    gemm(&mut gates, &states, "attention_lstm.hidden");
-    let (c1, h1) = cell(&mut gates, 0, "attention_lstm.bias");
-
-    let mut queries = vec![T::ZERO; n * a];
-    gemm(&mut queries, &h1, "attention.query");
-    let (mut weights, mut contexts) = (vec![T::ZERO; n * r], vec![T::ZERO; n * p]);
-    let score = parameters.value("attention.score").data();
-    ops::attend(
-        &past.regions,
-        score,
-        &queries,
-        &image_of,
-        &mut weights,
-        &mut contexts,
-    );
-
-    let mut reads = Vec::with_capacity(n * (p + 2 * h));
-    for (row, context) in contexts.chunks_exact(p).enumerate() {
-        reads.extend_from_slice(context);
-        reads.extend_from_slice(&h1.data()[row * h..(row + 1) * h]);
-        reads.extend_from_slice(&states.data()[row * 2 * h..][..h]);
+    let mut gates = step::rows(&past.pictures, &image_of);
+    let x = embed(parameters.value("embedding.weight"), words);
+    let states = step::rows(&past.states, parents);
+    for (x, name) in [
+        (&x, "attention_lstm.word"),
+        (&states, "attention_lstm.hidden"),
+    ] {
+        step::add_product(&mut gates, x, parameters.value(name));
     }
-    let reads = Tensor::new(device, &[n, p + 2 * h], reads);
-    gates.fill(T::ZERO);
-    gemm(&mut gates, &reads, "language_lstm.weight");
-    let (c2, h2) = cell(&mut gates, 1, "language_lstm.bias");
+    let [c1, h1] = cell(gates, 0, "attention_lstm.bias");
 
-    let both = h2.data().chunks_exact(h).zip(h1.data().chunks_exact(h));
-    let states = both
-        .flat_map(|(h2, h1)| h2.iter().chain(h1).copied())
-        .collect();
+    let queries = step::product(&h1, parameters.value("attention.query"));
+    let score = parameters.value("attention.score");
+    let [weights, contexts] = step::attend(&past.regions, score, &queries, &image_of);
+
+    let before = step::rows(&past.hidden, parents);
+    let reads = step::beside(&[&contexts, &h1, &before]);
+    let gates = step::product(&reads, parameters.value("language_lstm.weight"));
+    let [c2, h2] = cell(gates, 1, "language_lstm.bias");
     AttentionState {
         regions: past.regions.clone(),
         pictures: past.pictures.clone(),
         image_of,
-        states: Tensor::new(device, &[n, 2 * h], states),
+        states: step::beside(&[&h2, &h1]),
         cells: [c1, c2],
         hidden: h2,
-        weights: Some(Tensor::new(device, &[n, r], weights)),
+        weights: Some(weights),
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use nn::{Bound, Dropout, Parameter, Parameters, initialization};
 use tensor::ops::{Targets, output_cross_entropy};
-use tensor::{Device, Element, Tape, Tensor, Var};
+use tensor::{Device, Element, Tape, Tensor, Var, step};
 
 use crate::{Decode, DecoderConfig, attention, lstm, rnn};
 
@@ -353,8 +353,8 @@ impl<T: Element> Decoder<T> {
                     let hidden = next.hidden.clone();
                     (StateKind::Rnn(next), hidden)
                 }
-                (DecoderConfig::Attention(config), StateKind::Attention(state)) => {
-                    let next = attention::step(config, &self.parameters, state, parents, words);
+                (DecoderConfig::Attention(_), StateKind::Attention(state)) => {
+                    let next = attention::step(&self.parameters, state, parents, words);
                     let hidden = next.hidden.clone();
                     (StateKind::Attention(Box::new(next)), hidden)
                 }
@@ -394,37 +394,11 @@ impl Decode for Decoder<f32> {
     }
 }
 
-/// x (N, K) · w (K, M) + bias (M), outside any tape.
-pub(crate) fn affine<T: Element>(x: &Tensor<T>, w: &Tensor<T>, bias: &Tensor<T>) -> Tensor<T> {
-    let (n, m) = (x.rows_cols().0, w.rows_cols().1);
-    let mut y: Vec<T> = Vec::with_capacity(n * m);
-    for _ in 0..n {
-        y.extend_from_slice(bias.data());
-    }
-    tensor::gemm(x.device(), &mut y, x.matrix(), w.matrix(), true);
-    Tensor::new(x.device(), &[n, m], y)
-}
-
 /// Row `words[r]` of the embedding (V, E) for every r → (N, E).
 ///
 /// # Panics
 /// If a word is outside the vocabulary.
 pub(crate) fn embed<T: Element>(embedding: &Tensor<T>, words: &[u32]) -> Tensor<T> {
-    let (_, width) = embedding.rows_cols();
-    let mut rows = Vec::with_capacity(words.len() * width);
-    for &word in words {
-        let at = word as usize * width;
-        rows.extend_from_slice(&embedding.data()[at..at + width]);
-    }
-    Tensor::new(embedding.device(), &[words.len(), width], rows)
-}
-
-/// Rows `parents` of `states` (N, H).
-pub(crate) fn pick_rows<T: Element>(states: &Tensor<T>, parents: &[usize]) -> Vec<T> {
-    let (_, width) = states.rows_cols();
-    let mut rows = Vec::with_capacity(parents.len() * width);
-    for &parent in parents {
-        rows.extend_from_slice(&states.data()[parent * width..(parent + 1) * width]);
-    }
-    rows
+    let picked: Vec<usize> = words.iter().map(|&word| word as usize).collect();
+    step::rows(embedding, &picked)
 }

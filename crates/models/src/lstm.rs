@@ -9,10 +9,10 @@ use std::sync::Arc;
 use nn::dropout::Site;
 use nn::{Bound, Dropout, Parameters};
 use tensor::ops::{self, LstmWeights};
-use tensor::{Element, Tape, Tensor, Var};
+use tensor::{Element, Tape, Tensor, Var, step};
 
 use crate::LstmConfig;
-use crate::decoder::{Sentences, affine, embed, pick_rows};
+use crate::decoder::{Sentences, embed};
 
 /// Hidden rows (N, H) of every word position, packed like the batch's targets.
 pub(crate) fn hidden<T: Element>(
@@ -68,7 +68,7 @@ pub(crate) fn start<T: Element>(
     parameters: &Parameters<T>,
     features: &Tensor<T>,
 ) -> LstmState<T> {
-    let x = affine(
+    let x = step::affine(
         features,
         parameters.value("projection.weight"),
         parameters.value("projection.bias"),
@@ -85,11 +85,9 @@ pub(crate) fn step<T: Element>(
     words: &[u32],
 ) -> LstmState<T> {
     let x = embed(parameters.value("embedding.weight"), words);
-    let device = x.device();
-    let shape = [parents.len(), config.hidden];
     let past = LstmState {
-        hidden: Tensor::new(device, &shape, pick_rows(&state.hidden, parents)),
-        cells: Tensor::new(device, &shape, pick_rows(&state.cells, parents)),
+        hidden: step::rows(&state.hidden, parents),
+        cells: step::rows(&state.cells, parents),
     };
     cell(config, parameters, &x, Some(&past))
 }
@@ -100,32 +98,12 @@ fn cell<T: Element>(
     x: &Tensor<T>,
     past: Option<&LstmState<T>>,
 ) -> LstmState<T> {
-    let device = x.device();
-    let (n, h) = (x.rows_cols().0, config.hidden);
-    let mut gates = vec![T::ZERO; n * 4 * h];
-    let w_input = parameters.value("lstm.input");
-    tensor::gemm(device, &mut gates, x.matrix(), w_input.matrix(), false);
+    let mut gates = step::product(x, parameters.value("lstm.input"));
     if let Some(past) = past {
-        let w_hidden = parameters.value("lstm.hidden");
-        tensor::gemm(
-            device,
-            &mut gates,
-            past.hidden.matrix(),
-            w_hidden.matrix(),
-            true,
-        );
+        step::add_product(&mut gates, &past.hidden, parameters.value("lstm.hidden"));
     }
-    let (mut cells, mut hidden) = (vec![T::ZERO; n * h], vec![T::ZERO; n * h]);
-    ops::lstm_gates(
-        &mut gates,
-        parameters.value("lstm.bias").data(),
-        past.map(|p| p.cells.data()),
-        &mut cells,
-        &mut hidden,
-        config.tanh_c,
-    );
-    LstmState {
-        hidden: Tensor::new(device, &[n, h], hidden),
-        cells: Tensor::new(device, &[n, h], cells),
-    }
+    let bias = parameters.value("lstm.bias");
+    let past = past.map(|past| &past.cells);
+    let [cells, hidden] = step::lstm_cell(gates, bias, past, config.tanh_c);
+    LstmState { hidden, cells }
 }

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use nn::dropout::Site;
 use nn::{Bound, Dropout, Parameters};
 use tensor::ops::{self, RnnInputs};
-use tensor::{Element, Tape, Tensor, Var};
+use tensor::{Element, Tape, Tensor, Var, step};
 
 use crate::RnnConfig;
-use crate::decoder::{Sentences, affine, embed, pick_rows};
+use crate::decoder::{Sentences, embed};
 
 /// Hidden rows (N, H) of every word position, packed like the batch's targets.
 pub(crate) fn hidden<T: Element>(
@@ -81,13 +81,13 @@ pub(crate) fn start<T: Element>(
     parameters: &Parameters<T>,
     features: &Tensor<T>,
 ) -> RnnState<T> {
-    let mut picture = affine(
+    let mut picture = step::affine(
         features,
         parameters.value("projection.weight"),
         parameters.value("projection.bias"),
     );
     if config.relu_encoders {
-        clip_at_zero(picture.data_mut());
+        picture = step::relu(picture);
     }
     RnnState {
         hidden: Tensor::zeros(features.device(), picture.shape()),
@@ -104,46 +104,23 @@ pub(crate) fn step<T: Element>(
     words: &[u32],
 ) -> RnnState<T> {
     let x = embed(parameters.value("embedding.weight"), words);
-    let device = x.device();
-    let mut sums = affine(
+    let mut sums = step::affine(
         &x,
         parameters.value("rnn.input.weight"),
         parameters.value("rnn.input.bias"),
     );
     if config.relu_encoders {
-        clip_at_zero(sums.data_mut());
+        sums = step::relu(sums);
     }
-    let shape = [parents.len(), config.hidden];
-    let past = Tensor::new(device, &shape, pick_rows(&state.hidden, parents));
-    let w_hidden = parameters.value("rnn.hidden.weight");
-    tensor::gemm(
-        device,
-        sums.data_mut(),
-        past.matrix(),
-        w_hidden.matrix(),
-        true,
-    );
-    let picture = state
-        .picture
-        .as_ref()
-        .map(|p| Tensor::new(device, &shape, pick_rows(p, parents)));
-    let bias = parameters.value("rnn.hidden.bias");
-    for row in sums.data_mut().chunks_exact_mut(config.hidden) {
-        row.iter_mut().zip(bias.data()).for_each(|(s, &b)| *s += b);
-    }
+    let past = step::rows(&state.hidden, parents);
+    step::add_product(&mut sums, &past, parameters.value("rnn.hidden.weight"));
+    step::add(&mut sums, parameters.value("rnn.hidden.bias"));
+    let picture = state.picture.as_ref().map(|p| step::rows(p, parents));
     if let Some(picture) = &picture {
-        let values = sums.data_mut().iter_mut().zip(picture.data());
-        values.for_each(|(s, &p)| *s += p);
+        step::add(&mut sums, picture);
     }
-    clip_at_zero(sums.data_mut());
     RnnState {
-        hidden: sums,
+        hidden: step::relu(sums),
         picture: picture.filter(|_| !config.feed_once),
-    }
-}
-
-fn clip_at_zero<T: Element>(x: &mut [T]) {
-    for x in x.iter_mut().filter(|x| **x < T::ZERO) {
-        *x = T::ZERO;
     }
 }

@@ -4,12 +4,13 @@
 #[path = "../../cuda/tests/emulator/mod.rs"]
 mod emulator;
 
+use models::encoder::{Encoder, EncoderConfig};
 use models::{
     AttentionConfig, Decode, Decoder, DecoderConfig, LstmConfig, Objective, RnnConfig, Sentences,
 };
 use nn::{Clip, Dropout, Optimizer, OptimizerConfig};
 use tensor::random::Random;
-use tensor::{Device, Precision, Tensor};
+use tensor::{Device, Precision, Tape, Tensor, ops};
 
 fn gpu(precision: Precision) -> Option<Device> {
     if let Ok(number) = std::env::var("NEURALTALK_TEST_GPU") {
@@ -145,6 +146,46 @@ fn training_is_the_same_on_both_devices() {
                 );
             }
         }
+    }
+}
+
+/// EfficientNet-Lite0 on small pictures: features for inference, and the gradients of pixels and of every parameter.
+#[test]
+fn an_encoder_is_the_same_on_both_devices() {
+    let Some(device) = gpu(Precision::Single) else {
+        return;
+    };
+    let run = |device: &Device| {
+        let network = EncoderConfig::EfficientNetLite(0).network();
+        let encoder = Encoder::<f32>::new(network, 5, device);
+        let mut random = Random::new(8, 1);
+        let values: Vec<f64> = (0..2 * 24 * 24 * 3).map(|_| random.uniform()).collect();
+        let pixels = Tensor::from_values(device, &[2, 24, 24, 3], &values);
+        let folded = encoder.fold().encode(&pixels);
+        let mut tape = Tape::new(device);
+        let x = tape.parameter(pixels);
+        let bound = encoder.parameters().bind(&mut tape);
+        let found = encoder.forward(&mut tape, &bound, x);
+        let squares = ops::mul(&mut tape, found.regions, found.regions);
+        let loss = ops::sum(&mut tape, squares);
+        let mut all = vec![folded.regions, folded.pooled];
+        all.push(tape.value(found.regions).clone());
+        let mut gradients = tape.backward(loss);
+        all.push(gradients.take(x).expect("pixels matter"));
+        all.extend(bound.gradients(&mut gradients));
+        all
+    };
+    let (got, want) = (run(&device), run(&Device::cpu(2)));
+    assert_eq!(got.len(), want.len());
+    for (which, (a, b)) in got.iter().zip(&want).enumerate() {
+        let norm = |x: &mut dyn Iterator<Item = f32>| x.map(|x| x * x).sum::<f32>().sqrt();
+        let pairs = a.data().iter().zip(b.data());
+        let difference = norm(&mut pairs.map(|(a, b)| a - b));
+        let size = norm(&mut b.data().iter().copied());
+        assert!(
+            size > 0.0 && difference < 2e-4 * size,
+            "{which}: {difference:.1e} of {size:.1e}"
+        );
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Here: [`Tensor`] on a [`Device`], [`Tape`] with reverse-mode gradients, the operations in
 //! [`ops`] (each with forward and backward, and a plain composed version as its oracle in the
-//! tests), their counterparts without a tape in [`inference`], the fused optimizer passes in [`update`], counter-based random numbers in [`random`].
+//! tests), their counterparts without a tape in [`inference`] (encoders) and [`step`] (decoders), the fused optimizer passes in [`update`], counter-based random numbers in [`random`].
 //! On a device with a GPU they run there as far as `cuda` has kernels for them (`gpu`), and on the CPU where it has none.
 //! Not here: layers, models, files, anything that knows what a caption is.
 //!
@@ -18,6 +18,7 @@ pub mod ops;
 mod parallel;
 pub mod random;
 mod simd;
+pub mod step;
 mod tape;
 mod tensor;
 pub mod update;

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use checks::{mixed, random};
 use cuda::{Folder, Gpu, Precision};
-use tensor::ops::{self, LstmWeights, Mask, Targets};
+use tensor::inference::{self, Activation};
+use tensor::ops::{self, LstmWeights, Mask, Norm, Padding, Statistics, Targets};
 use tensor::random::Random;
 use tensor::update::{self, Prepare, Rule};
 use tensor::{Device, Tape, Tensor, Var};
@@ -124,7 +125,8 @@ fn cases(seed: u64) -> Vec<Case> {
     let tanh_c = below(r, 2) == 0;
     let (lstm_live, top_live) = (live.clone(), live);
     let top_h = 1 + below(r, 24);
-    vec![
+    let mut all = pictures(r);
+    all.extend(vec![
         case("add", &[&[n, m], &[n, m]], |t, v| ops::add(t, v[0], v[1])),
         case("mul", &[&[n, m], &[n, m]], |t, v| ops::mul(t, v[0], v[1])),
         case("the same twice", &[&[n, m]], |t, v| ops::mul(t, v[0], v[0])),
@@ -145,6 +147,11 @@ fn cases(seed: u64) -> Vec<Case> {
         case("add_bias of many rows", &[&[long, 3], &[3]], |t, v| {
             ops::add_bias(t, v[0], v[1])
         }),
+        case(
+            "add_bias of very many rows",
+            &[&[long + 1100, 3], &[3]],
+            |t, v| ops::add_bias(t, v[0], v[1]),
+        ),
         case("reshape", &[&[n, 2 * m]], move |t, v| {
             ops::reshape(t, v[0], &[2 * n, m])
         }),
@@ -215,7 +222,83 @@ fn cases(seed: u64) -> Vec<Case> {
             let y = ops::slice_cols(t, y, 0..m.div_ceil(2));
             ops::tanh(t, y)
         }),
+    ]);
+    all
+}
+
+/// Operations on pictures, with windows of every kind.
+fn pictures(r: &mut Random) -> Vec<Case> {
+    let (b, c, m) = (1 + below(r, 3), 1 + below(r, 20), 1 + below(r, 20));
+    let (kh, kw, stride) = (1 + below(r, 5), 1 + below(r, 5), 1 + below(r, 3));
+    let (h, w) = (kh + below(r, 7), kw + below(r, 7));
+    let most = kh.min(kw);
+    let padding = [
+        Padding::Same,
+        Padding::Each(below(r, most)),
+        Padding::Ceil(below(r, most)),
+    ][below(r, 3)];
+    let activation = [Activation::None, Activation::Relu, Activation::Relu6][below(r, 3)];
+    let window = format!("{stride} {padding:?} {activation:?}");
+    let x = [b, h, w, c];
+    vec![
+        case(
+            format!("conv2d {window}"),
+            &[&x, &[kh, kw, c, m]],
+            move |t, v| ops::conv2d(t, v[0], v[1], stride, padding),
+        ),
+        case("conv2d 1 x 1", &[&x, &[1, 1, c, m]], move |t, v| {
+            ops::conv2d(t, v[0], v[1], 1, Padding::Same)
+        }),
+        case(
+            format!("depthwise_conv2d {window}"),
+            &[&x, &[kh, kw, c]],
+            move |t, v| ops::depthwise_conv2d(t, v[0], v[1], stride, padding),
+        ),
+        case(
+            format!("normed_conv2d {window}"),
+            &[&x, &[kh, kw, c, m], &[m], &[m]],
+            move |t, v| {
+                let statistics = &statistics(t, m);
+                let (gamma, beta) = (v[2], v[3]);
+                let norm = Norm {
+                    gamma,
+                    beta,
+                    statistics,
+                };
+                ops::normed_conv2d(t, (v[0], v[1]), norm, stride, padding, activation)
+            },
+        ),
+        case(
+            format!("normed_depthwise_conv2d {window}"),
+            &[&x, &[kh, kw, c], &[c], &[c]],
+            move |t, v| {
+                let statistics = &statistics(t, c);
+                let (gamma, beta) = (v[2], v[3]);
+                let norm = Norm {
+                    gamma,
+                    beta,
+                    statistics,
+                };
+                ops::normed_depthwise_conv2d(t, (v[0], v[1]), norm, stride, padding, activation)
+            },
+        ),
+        case(format!("max_pool {window}"), &[&x], move |t, v| {
+            ops::max_pool(t, v[0], [kh, kw], stride, padding)
+        }),
+        case(format!("average_pool {window}"), &[&x], move |t, v| {
+            ops::average_pool(t, v[0], [kh, kw], stride, padding)
+        }),
     ]
+}
+
+/// Frozen ones of a norm; the deviation is a tenth, so that activations cut off on both sides.
+fn statistics(tape: &Tape<f32>, channels: usize) -> Statistics {
+    let variance = vec![0.01; channels];
+    Statistics {
+        mean: random(tape.device(), &[channels], 77),
+        variance: Tensor::new(tape.device(), &[channels], variance),
+        epsilon: 1e-3,
+    }
 }
 
 #[test]
@@ -231,6 +314,7 @@ fn every_operation_gives_what_the_cpu_gives() {
             compare(&what, &outcome(&device, &case), &outcome(&cpu, &case), 1e-5);
         }
     }
+    layers_of_inference(&device, &cpu);
     log_probabilities_and_word_losses(&device, &cpu);
     every_rule_moves_the_weights(&device, &cpu);
     if std::env::var_os("NEURALTALK_TEST_GPU").is_none() {
@@ -242,6 +326,61 @@ fn every_operation_gives_what_the_cpu_gives() {
         let unused: Vec<_> = unused.into_iter().filter(|n| **n != "to_half").collect();
         assert!(unused.is_empty(), "no case has run {unused:?}");
     }
+}
+
+/// Not on the tape: what a folded encoder is made of; with and without a residual.
+fn layers_of_inference(device: &Device, cpu: &Device) {
+    for (seed, activation) in [Activation::None, Activation::Relu, Activation::Relu6]
+        .into_iter()
+        .enumerate()
+    {
+        let (kernel, stride) = (1 + 2 * seed, 1 + seed % 2);
+        let run = |device: &Device| {
+            let [x, dense, depthwise, residual] = [
+                (vec![2, 9, 8, 5], 1),
+                (vec![kernel, kernel, 5, 7], 2),
+                (vec![kernel, kernel, 5], 3),
+                (
+                    vec![2, 9usize.div_ceil(stride), 8usize.div_ceil(stride), 7],
+                    4,
+                ),
+            ]
+            .map(|(shape, seed)| random::<f32>(device, &shape, seed));
+            let bias: Vec<f32> = (0..7).map(|i| i as f32 - 3.0).collect();
+            let dense =
+                inference::Convolution::new(&dense, &bias, stride, Padding::Same, activation);
+            let depthwise = inference::Depthwise::new(
+                &depthwise,
+                &bias[..5],
+                stride,
+                Padding::Same,
+                activation,
+            );
+            let last = dense.forward(&x, Some(&residual));
+            vec![dense.forward(&x, None), last, depthwise.forward(&x)]
+        };
+        compare("a layer of inference", &run(device), &run(cpu), 1e-5);
+    }
+    // The gradient of a maximum goes to the first of equals.
+    let zeros = |device: &Device| {
+        let mut tape = Tape::new(device);
+        let x = tape.parameter(Tensor::<f32>::zeros(device, &[2, 4, 4, 3]));
+        let y = ops::max_pool(&mut tape, x, [3, 2], 1, Padding::Same);
+        let loss = mixed(&mut tape, y);
+        vec![tape.backward(loss).take(x).expect("x matters")]
+    };
+    compare("max_pool of equals", &zeros(device), &zeros(cpu), 1e-6);
+    // A broken number stays visible.
+    let mut x = random::<f32>(device, &[1, 2, 2, 1], 1);
+    x.data_mut()[3] = f32::NAN;
+    let one = Tensor::new(device, &[1, 1, 1], vec![1.0]);
+    let layer = inference::Depthwise::new(&one, &[0.0], 1, Padding::Same, Activation::Relu6);
+    assert!(layer.forward(&x).data()[3].is_nan());
+    x.data_mut().swap(0, 3);
+    let mut tape = Tape::new(device);
+    let x = tape.constant(x);
+    let y = ops::max_pool(&mut tape, x, [2, 2], 1, Padding::Each(0));
+    assert!(tape.value(y).item().is_nan());
 }
 
 /// Not on the tape.

@@ -14,6 +14,9 @@ typedef unsigned short bf16; // the upper half of an f32
 #define LOWEST -3.4e38f // NVRTC has no INFINITY without headers
 #define EACH(i, n) for (u64 i = blockIdx.x * (u64)BLOCK + threadIdx.x; i < (n); i += gridDim.x * (u64)BLOCK)
 
+// Not fminf and fmaxf: NaN stays.
+static __device__ float limit(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
+
 static __device__ float logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
 
 // Rounds to nearest, ties to even; NaN stays NaN.

@@ -42,18 +42,22 @@ extern "C" __global__ void add_bias(const float *x, const float *bias, float *y,
     EACH(i, n) y[i] = x[i] + bias[i % cols];
 }
 
-// sums (cols) = or += column sums of x (rows, cols). A block takes WARP columns, its warps every eighth row each.
-extern "C" __global__ void sum_rows(const float *x, float *sums, u32 rows, u32 cols, u32 accumulate) {
+// sums (P, cols): sums[p] = or += the column sums of the rows p · each .. (p + 1) · each of x (rows, cols). A block takes WARP
+// columns of one part, its warps every eighth row each.
+extern "C" __global__ void sum_rows(const float *x, float *sums, u32 rows, u32 cols, u32 each, u32 accumulate) {
     __shared__ float parts[BLOCK];
-    u32 lane = threadIdx.x % WARP, part = threadIdx.x / WARP, col = blockIdx.x * WARP + lane;
+    u32 groups = (cols + WARP - 1) / WARP, group = blockIdx.x % groups, first = blockIdx.x / groups * each;
+    u32 lane = threadIdx.x % WARP, part = threadIdx.x / WARP, col = group * WARP + lane;
+    u32 end = rows - first < each ? rows : first + each;
     float sum = 0.0f;
     if (col < cols)
-        for (u32 row = part; row < rows; row += BLOCK / WARP) sum += x[(u64)row * cols + col];
+        for (u32 row = first + part; row < end; row += BLOCK / WARP) sum += x[(u64)row * cols + col];
     parts[threadIdx.x] = sum;
     __syncthreads();
     if (part == 0 && col < cols) {
         for (u32 p = 1; p < BLOCK / WARP; p++) sum += parts[p * WARP + lane];
-        sums[col] = accumulate ? sums[col] + sum : sum;
+        float *to = sums + (u64)(blockIdx.x / groups) * cols + col;
+        *to = accumulate ? *to + sum : sum;
     }
 }
 

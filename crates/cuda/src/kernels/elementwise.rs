@@ -123,6 +123,11 @@ pub fn add_bias(gpu: &Arc<Gpu>, x: In<'_, f32>, bias: In<'_, f32>) -> Array<f32>
     })
 }
 
+/// Rows that one block adds up, at least, where there are many: then the rows are cut into parts.
+const PART: usize = 512;
+/// Parts at most.
+const PARTS: usize = 256;
+
 /// sums (cols) = column sums of x (rows, cols), or += with `accumulate`.
 ///
 /// # Panics
@@ -130,14 +135,36 @@ pub fn add_bias(gpu: &Arc<Gpu>, x: In<'_, f32>, bias: In<'_, f32>) -> Array<f32>
 pub fn sum_rows(gpu: &Arc<Gpu>, x: In<'_, f32>, sums: &mut Out<'_, f32>, accumulate: bool) {
     let cols = sums.len();
     assert!(cols > 0 && x.len().is_multiple_of(cols), "sums of columns");
+    let rows = x.len() / cols;
+    let each = rows.div_ceil(PARTS).max(PART);
+    if rows <= 2 * PART {
+        return sum_parts(gpu, x, sums, (rows, cols), rows, accumulate);
+    }
+    let parts = filled(gpu, rows.div_ceil(each) * cols, |parts| {
+        sum_parts(gpu, x, parts, (rows, cols), each, false);
+    });
+    sum_rows(gpu, parts.all(), sums, accumulate);
+}
+
+/// The sums of every `each` rows.
+fn sum_parts(
+    gpu: &Arc<Gpu>,
+    x: In<'_, f32>,
+    sums: &mut Out<'_, f32>,
+    (rows, cols): (usize, usize),
+    each: usize,
+    accumulate: bool,
+) {
+    let parts = sums.len() / cols;
     let arguments = [
         x.into(),
         sums.into(),
-        size(x.len() / cols).into(),
+        size(rows).into(),
         size(cols).into(),
+        size(each).into(),
         u32::from(accumulate).into(),
     ];
-    gpu.launch("sum_rows", size(cols.div_ceil(32)), &arguments);
+    gpu.launch("sum_rows", size(cols.div_ceil(32) * parts), &arguments);
 }
 
 /// A block of (rows, cols), whose rows lie `from.1` apart, to where rows lie `to.1` apart; added with `add`.

@@ -64,12 +64,7 @@ impl FoldedEncoder {
     /// # Panics
     /// If x is too small for the layers, or its shape is another.
     pub fn trunk(&self, x: &Tensor) -> Tensor {
-        let all = self.each(x, |picture| run(&self.trunk, picture));
-        let b = all.len();
-        let mut shape = all.first().map_or(vec![0; 4], |y| y.shape().to_vec());
-        shape[0] = b;
-        let data = all.iter().flat_map(|y| y.data()).copied().collect();
-        Tensor::new(&self.device, &shape, data)
+        self.together(&self.each(x, |picture| run(&self.trunk, picture)))
     }
 
     /// Pixels (B, H, W, 3) → regions (B, R, D) and one vector a picture (B, P). The back of an encoder that was split
@@ -83,30 +78,40 @@ impl FoldedEncoder {
             let pooled = run(&self.head, regions.clone());
             (regions, pooled)
         });
-        let b = all.len();
-        let (mut regions, mut pooled) = (Vec::new(), Vec::new());
-        let mut sizes = (0, 0);
-        for (r, p) in &all {
-            let [_, height, width, d] = r.shape()[..] else {
-                unreachable!("steps give pictures");
-            };
-            sizes = (height * width, d);
-            regions.extend_from_slice(r.data());
-            pooled.extend_from_slice(p.data());
-        }
-        let width = pooled.len() / b.max(1);
+        let (regions, pooled): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+        let [regions, pooled] = [regions, pooled].map(|parts| self.together(&parts));
+        let [b, height, width, d] = regions.shape()[..] else {
+            unreachable!("steps give pictures");
+        };
+        let vector = pooled.len() / b.max(1);
         Features {
-            regions: Tensor::new(&self.device, &[b, sizes.0, sizes.1], regions),
-            pooled: Tensor::new(&self.device, &[b, width], pooled),
+            regions: regions.reshape(&[b, height * width, d]),
+            pooled: pooled.reshape(&[b, vector]),
         }
     }
 
+    /// The parts of a batch (_, H, W, C) as one; no copy where one part is all.
+    fn together(&self, parts: &[Tensor]) -> Tensor {
+        if let [one] = parts {
+            return one.clone();
+        }
+        let mut shape = parts
+            .first()
+            .map_or(vec![0; 4], |part| part.shape().to_vec());
+        shape[0] = parts.iter().map(|part| part.shape()[0]).sum();
+        let numbers = parts.iter().flat_map(|part| part.data()).copied();
+        Tensor::new(&self.device, &shape, numbers.collect())
+    }
+
     /// `work` on each picture of x (B, H, W, C), as (1, H, W, C): side by side, or one after the other on all threads where
-    /// there are fewer pictures than threads.
+    /// there are fewer pictures than threads. A GPU takes all of them at once.
     fn each<R: Send>(&self, x: &Tensor, work: impl Fn(Tensor) -> R + Sync) -> Vec<R> {
         let &[b, h, w, c] = x.shape() else {
             panic!("(B, H, W, C) was expected, not {:?}", x.shape());
         };
+        if self.device.gpu().is_some() {
+            return vec![work(x.clone())];
+        }
         let image = h * w * c;
         let one = |i: usize| {
             let data = x.data()[i * image..(i + 1) * image].to_vec();

@@ -4,6 +4,7 @@
 //! (`tests/gpu.rs`). Not here: the tape, shapes' checks, and what has no kernels and runs on the CPU (`ops`); the kernels
 //! themselves (`cuda`).
 
+mod convolution;
 mod cross_entropy;
 mod lstm;
 mod top_down;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use cuda::kernels::{self, Unary};
 use cuda::{Array, Gpu, Matrix};
 
+pub(crate) use convolution::{Layer, Normed, products, to_filters, to_input, window};
 pub(crate) use cross_entropy::{OutputLayer, log_probabilities};
 pub(crate) use lstm::Lstm;
 pub(crate) use top_down::TopDown;

@@ -12,7 +12,7 @@ use crate::ops::Padding;
 use crate::ops::unfold::unfold;
 use crate::ops::window::Window;
 use crate::simd::dispatch;
-use crate::{Device, Tensor};
+use crate::{Device, Tensor, gpu};
 
 /// Filters (KH, KW, C, M) ready for use.
 #[derive(Debug, Clone)]
@@ -24,6 +24,8 @@ pub struct Convolution {
     padding: Padding,
     activation: Activation,
     panels: Vec<Panel>,
+    /// Filters and bias as they are, for a GPU; then nothing is packed.
+    on_gpu: Option<[Tensor; 2]>,
 }
 
 /// Numbers of input and output of a block of rows that a core's first two caches should hold.
@@ -56,9 +58,17 @@ impl Convolution {
             );
         };
         assert_eq!(bias.len(), m, "one bias a filter");
+        let device = filters.device();
+        let on_gpu = device.gpu().map(|_| {
+            let bias = Tensor::new(device, &[m], bias.to_vec());
+            [filters.clone(), bias]
+        });
         let rows: Vec<&[f32]> = filters.data().chunks_exact(m.max(1)).collect();
         let mut panels = Vec::new();
-        let mut left = m.div_ceil(LINE);
+        let mut left = match on_gpu {
+            Some(_) => 0,
+            None => m.div_ceil(LINE),
+        };
         while left > 0 {
             let lines = match left {
                 // Two and two are faster than three and one.
@@ -97,13 +107,14 @@ impl Convolution {
             padding,
             activation,
             panels,
+            on_gpu,
         }
     }
 
     /// Activation(x (B, H, W, C) * filters + bias + residual) → (B, H', W', M).
     ///
     /// # Panics
-    /// If the shapes don't fit or there is no output.
+    /// If the shapes don't fit or there is no output, or x lies on another device than the filters.
     pub fn forward(&self, x: &Tensor, residual: Option<&Tensor>) -> Tensor {
         let window = Window::new(x.shape(), self.kernel, self.stride, self.padding);
         assert_eq!(window.channels, self.channels, "channels of the filters");
@@ -112,6 +123,18 @@ impl Convolution {
         let shape = [b, h, w, self.filters];
         if let Some(residual) = residual {
             assert_eq!(residual.shape(), shape, "shape of the residual");
+        }
+        if let Some([filters, bias]) = &self.on_gpu {
+            let gpu = device.gpu().expect("pictures on the filters' device");
+            let layer = gpu::Layer {
+                window,
+                depthwise: false,
+                limits: self.activation.limits(),
+            };
+            let residual = residual.map(|r| r.array().all());
+            let (filters, bias) = (filters.array(), bias.array().all());
+            let y = layer.forward(gpu, x.array(), filters, bias, residual);
+            return Tensor::from_array(&device, &shape, y);
         }
         let mut out = device.buffer(window.pixels() * self.filters);
         let work = Work {

@@ -6,11 +6,11 @@
 use pulp::{Simd, WithSimd};
 
 use super::Activation;
-use crate::Tensor;
 use crate::ops::Padding;
 use crate::ops::window::Window;
 use crate::parallel::for_pieces;
 use crate::simd::dispatch;
+use crate::{Tensor, gpu};
 
 /// Filters (KH, KW, C), one a channel, ready for use.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub struct Depthwise {
     activation: Activation,
     weights: Vec<f32>,
     bias: Vec<f32>,
+    /// Both for a GPU.
+    on_gpu: Option<[Tensor; 2]>,
 }
 
 /// Outputs at once.
@@ -56,18 +58,33 @@ impl Depthwise {
             activation,
             weights: filters.data().to_vec(),
             bias: bias.to_vec(),
+            on_gpu: filters.device().gpu().map(|_| {
+                let bias = Tensor::new(filters.device(), &[channels], bias.to_vec());
+                [filters.clone(), bias]
+            }),
         }
     }
 
     /// Activation(x (B, H, W, C) * filters + bias) → (B, H', W', C).
     ///
     /// # Panics
-    /// If the shapes don't fit or there is no output.
+    /// If the shapes don't fit or there is no output, or x lies on another device than the filters.
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let window = Window::new(x.shape(), self.kernel, self.stride, self.padding);
         assert_eq!(window.channels, self.channels, "channels of the filters");
         let device = x.device().clone();
         let [b, h, w] = window.outputs();
+        if let Some([filters, bias]) = &self.on_gpu {
+            let gpu = device.gpu().expect("pictures on the filters' device");
+            let layer = gpu::Layer {
+                window,
+                depthwise: true,
+                limits: self.activation.limits(),
+            };
+            let (filters, bias) = (filters.array(), bias.array().all());
+            let y = layer.forward(gpu, x.array(), filters, bias, None);
+            return Tensor::from_array(&device, &[b, h, w, self.channels], y);
+        }
         let line = w * self.channels;
         let mut out = device.buffer(b * h * line);
         // A few rows a piece: they share most of what they see.

@@ -12,7 +12,7 @@ use super::Padding;
 use super::unfold::{fold, unfold};
 use super::window::Window;
 use crate::parallel::for_pieces;
-use crate::{Device, Element, Matrix, Tape, Tensor, Var, gemm};
+use crate::{Device, Element, Matrix, Tape, Tensor, Var, gemm, gpu};
 
 /// Numbers of unfolded patches at a time: 16 MB of f32.
 const STRIP: usize = 1 << 22;
@@ -38,9 +38,25 @@ pub fn conv2d<T: Element>(
     let window = Window::new(input.shape(), [kh, kw], stride, padding);
     assert_eq!(window.channels, channels, "channels of the filters");
     let device = tape.device().clone();
-    let out = products(&device, &window, input.data(), filters.data());
     let [b, h, across] = window.outputs();
-    let value = Tensor::new(&device, &[b, h, across, m], out);
+    let shape = [b, h, across, m];
+    if let Some(gpu) = device.gpu_for::<T>().cloned() {
+        let y = gpu::products(&gpu, &window, input.array(), filters.array());
+        let value = Tensor::from_array(&device, &shape, y);
+        return tape.push(value, &[x, w], move |gradient, gradients| {
+            let (device, g) = (input.device(), gradient.array());
+            if gradients.wants(w) {
+                let dw = gpu::to_filters(&gpu, &window, input.array(), g);
+                gradients.add(w, Tensor::from_array(device, filters.shape(), dw));
+            }
+            if gradients.wants(x) {
+                let dx = gpu::to_input(&gpu, &window, g, filters.array());
+                gradients.add(x, Tensor::from_array(device, input.shape(), dx));
+            }
+        });
+    }
+    let out = products(&device, &window, input.data(), filters.data());
+    let value = Tensor::new(&device, &shape, out);
     tape.push(value, &[x, w], move |gradient, gradients| {
         let device = input.device().clone();
         if gradients.wants(w) {

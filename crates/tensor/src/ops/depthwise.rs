@@ -5,12 +5,15 @@
 
 use std::ops::Range;
 
+use cuda::kernels;
+
 use super::Padding;
 use super::sums::sum_parts;
 use super::window::Window;
+use crate::inference::Activation;
 use crate::parallel::for_pieces;
 use crate::simd::vectorized;
-use crate::{Device, Element, Tape, Tensor, Var};
+use crate::{Device, Element, Tape, Tensor, Var, gpu};
 
 /// x (B, H, W, C) with filters w (KH, KW, C), one a channel → (B, H', W', C).
 ///
@@ -34,9 +37,28 @@ pub fn depthwise_conv2d<T: Element>(
     assert_eq!(window.channels, c, "channels of the filters");
     let device = tape.device().clone();
     let [b, h, across] = window.outputs();
+    let shape = [b, h, across, c];
+    if let Some(gpu) = device.gpu_for::<T>().cloned() {
+        let window = gpu::window(&window);
+        let limits = Activation::None.limits();
+        let (seen, weights) = (input.array().all(), filters.array().all());
+        let y = kernels::depthwise(&gpu, &window, seen, weights, None, limits);
+        let value = Tensor::from_array(&device, &shape, y);
+        return tape.push(value, &[x, w], move |gradient, gradients| {
+            let (device, g) = (input.device(), gradient.array().all());
+            if gradients.wants(w) {
+                let dw = kernels::depthwise_to_filters(&gpu, &window, input.array().all(), g);
+                gradients.add(w, Tensor::from_array(device, filters.shape(), dw));
+            }
+            if gradients.wants(x) {
+                let dx = kernels::depthwise_to_input(&gpu, &window, g, filters.array().all());
+                gradients.add(x, Tensor::from_array(device, input.shape(), dx));
+            }
+        });
+    }
     let mut out = device.zeros(window.pixels() * c);
     device.install(|| filter(&window, input.data(), filters.data(), &mut out));
-    let value = Tensor::new(&device, &[b, h, across, c], out);
+    let value = Tensor::new(&device, &shape, out);
     tape.push(value, &[x, w], move |gradient, gradients| {
         let device = input.device().clone();
         if gradients.wants(w) {

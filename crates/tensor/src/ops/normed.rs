@@ -19,7 +19,7 @@ use super::window::Window;
 use super::{Padding, conv, depthwise};
 use crate::inference::{self, Activation};
 use crate::simd::vectorized;
-use crate::{Device, Element, Tape, Tensor, Var};
+use crate::{Device, Element, Tape, Tensor, Var, gpu};
 
 /// What a channel's numbers are scaled and shifted with.
 #[derive(Debug, Clone, Copy)]
@@ -110,6 +110,30 @@ fn normed<T: Element>(
     let m = *filters.shape().last().expect("filters have sizes");
     let sizes = [&weight, &bias, &mean, &norm.statistics.variance].map(|v| v.data().len());
     assert_eq!(sizes, [m; 4], "one number a channel");
+    if let Some(gpu) = tape.device().gpu_for::<T>().cloned() {
+        let [b, h, across] = layer.window.outputs();
+        let on = gpu::Layer {
+            window: layer.window,
+            depthwise: layer.depthwise,
+            limits: layer.activation.limits(),
+        };
+        let on = gpu::Normed::new(&gpu, on, &filters, (&weight, &bias), norm.statistics);
+        let y = on.forward(&gpu, input.array());
+        let value = Tensor::from_array(tape.device(), &[b, h, across, m], y);
+        let y = value.clone();
+        return tape.push(value, &[x, w, gamma, beta], move |gradient, gradients| {
+            let (seen, parts) = ((input.array(), y.array()), (filters.array(), mean.array()));
+            let wants_x = gradients.wants(x);
+            let all = on.backward(&gpu, seen, parts, gradient.array(), wants_x);
+            let tensor = |shape: &[usize], array| Tensor::from_array(input.device(), shape, array);
+            gradients.add(w, tensor(filters.shape(), all.filters));
+            gradients.add(gamma, tensor(&[m], all.gamma));
+            gradients.add(beta, tensor(&[m], all.beta));
+            if let Some(dx) = all.x {
+                gradients.add(x, tensor(input.shape(), dx));
+            }
+        });
+    }
     let inverse = norm.statistics.inverse_deviation();
     let pairs = inverse.iter().zip(weight.data());
     let slope: Vec<T> = pairs.map(|(&i, &g)| i * g).collect();

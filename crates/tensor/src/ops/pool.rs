@@ -2,10 +2,12 @@
 //!
 //! Padding never wins a maximum. A mean divides by the window's size with the padding that it covers, as Caffe does.
 
+use cuda::kernels;
+
 use super::Padding;
 use super::window::Window;
 use crate::parallel::for_pieces;
-use crate::{Element, Tape, Tensor, Var};
+use crate::{Element, Tape, Tensor, Var, gpu};
 
 /// The largest of each window: x (B, H, W, C) → (B, H', W', C). The gradient goes to the first of equals.
 ///
@@ -20,6 +22,18 @@ pub fn max_pool<T: Element>(
 ) -> Var {
     let input = tape.value(x).clone();
     let window = Window::new(input.shape(), kernel, stride, padding);
+    if let Some(gpu) = tape.device().gpu_for::<T>().cloned() {
+        let [b, h, w] = window.outputs();
+        let shape = [b, h, w, window.channels];
+        let window = gpu::window(&window);
+        let (y, winners) = kernels::max_pool(&gpu, &window, input.array().all());
+        let value = Tensor::from_array(tape.device(), &shape, y);
+        return tape.push(value, &[x], move |gradient, gradients| {
+            let g = gradient.array().all();
+            let dx = kernels::max_pool_backward(&gpu, &window, g, winners.all());
+            gradients.add(x, Tensor::from_array(input.device(), input.shape(), dx));
+        });
+    }
     let (value, winners) = largest(&window, &input);
     tape.push(value, &[x], move |gradient, gradients| {
         let device = input.device().clone();
@@ -78,6 +92,15 @@ pub fn average_pool<T: Element>(
     let window = Window::new(input.shape(), kernel, stride, padding);
     let (device, c) = (tape.device().clone(), window.channels);
     let [b, h, w] = window.outputs();
+    if let Some(gpu) = device.gpu_for::<T>().cloned() {
+        let window = gpu::window(&window);
+        let y = kernels::average_pool(&gpu, &window, input.array().all());
+        let value = Tensor::from_array(&device, &[b, h, w, c], y);
+        return tape.push(value, &[x], move |gradient, gradients| {
+            let dx = kernels::average_pool_backward(&gpu, &window, gradient.array().all());
+            gradients.add(x, Tensor::from_array(input.device(), input.shape(), dx));
+        });
+    }
     let mut out = device.zeros(b * h * w * c);
     device.install(|| {
         for_pieces(&mut out, w * c, |at, line| {
