@@ -428,6 +428,10 @@ mod tests {
             said(&packed(b"0.5\na\n\n")),
             "line 3: expected a phrase, found ``"
         );
+        for blank in [" ", "\t"] {
+            let error = said(&packed(format!("0.5\n{blank}\n{blank}\n").as_bytes()));
+            assert!(error.starts_with("line 2: expected a phrase"), "{error}");
+        }
         assert_eq!(
             said(&packed(b"0.5\na\n")),
             "line 3: expected a phrase, found the end of the file"

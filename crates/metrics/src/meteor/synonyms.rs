@@ -280,6 +280,10 @@ mod tests {
             said("", "a\n1\nb\n1234567890\n"),
             "`synsets` line 4: expected numbers of synonym sets, found `1234567890`"
         );
+        assert_eq!(
+            said("", "a\n1234567890 1\n"),
+            "`synsets` line 2: expected numbers of synonym sets, found `1234567890`"
+        );
         assert!(synonyms("", "a\n123456789\n").is_ok());
     }
 }

@@ -173,6 +173,9 @@ mod tests {
         };
         assert!(word(&[1, 70]).is_synonym(&word(&[5, 70])));
         assert!(word(&[70]).is_synonym(&word(&[70])));
+        assert!(word(&[5]).is_synonym(&word(&[5, 9])));
+        // The same bit of two words.
+        assert!(word(&[5, 69]).is_synonym(&word(&[5, 69])));
         // 6 and 262 have the same bit.
         assert_eq!(
             SetBits::of(&[6, 262, 70, 4097]).0,
