@@ -111,7 +111,7 @@ pub fn add<T: Element>(sums: &mut Tensor<T>, x: &Tensor<T>) {
     if let Some(gpu) = gpu_of(x) {
         if row {
             let y = kernels::add_bias(gpu, sums.array().all(), x.array().all());
-            *sums = tensor(x, &sums.shape().to_vec(), y);
+            *sums = tensor(x, sums.shape(), y);
         } else {
             kernels::add_assign(gpu, &mut sums.array_mut().all_mut(), x.array().all());
         }

@@ -151,7 +151,7 @@ impl Layer {
         y
     }
 
-    fn to_filters(&self, gpu: &Arc<Gpu>, x: &Array<f32>, gradient: &Array<f32>) -> Array<f32> {
+    fn to_filters(self, gpu: &Arc<Gpu>, x: &Array<f32>, gradient: &Array<f32>) -> Array<f32> {
         if self.depthwise {
             let w = window(&self.window);
             return kernels::depthwise_to_filters(gpu, &w, x.all(), gradient.all());
@@ -159,7 +159,7 @@ impl Layer {
         to_filters(gpu, &self.window, x, gradient)
     }
 
-    fn to_input(&self, gpu: &Arc<Gpu>, gradient: &Array<f32>, filters: &Array<f32>) -> Array<f32> {
+    fn to_input(self, gpu: &Arc<Gpu>, gradient: &Array<f32>, filters: &Array<f32>) -> Array<f32> {
         if self.depthwise {
             let w = window(&self.window);
             return kernels::depthwise_to_input(gpu, &w, gradient.all(), filters.all());
