@@ -5,6 +5,14 @@
 
 #define PLACE(i, n) for (u32 i = blockIdx.x * BLOCK + threadIdx.x; i < (n); i += gridDim.x * BLOCK)
 
+// Channel, column, row and picture of number i of the outputs, and of the inputs.
+#define OUTPUT_PLACE(i)                                                                                              \
+    u32 c = i % channels, ox = i / channels % x_output, oy = i / channels / x_output % y_output,                     \
+        image = i / channels / x_output / y_output
+#define INPUT_PLACE(i)                                                                                               \
+    u32 c = i % channels, ix = i / channels % x_input, iy = i / channels / x_input % y_input,                        \
+        image = i / channels / x_input / y_input
+
 // One axis of a window: `before` numbers of padding lie in front of the first input.
 #define AXIS(a) u32 a##_input, u32 a##_output, u32 a##_kernel, u32 a##_stride, u32 a##_before
 #define WINDOW u32 batch, u32 channels, AXIS(y), AXIS(x)
@@ -36,8 +44,7 @@ extern "C" __global__ void unfold(const float *x, float *patches, u32 first, u32
 extern "C" __global__ void fold(const float *patches, float *x, u32 first, u32 pixels, WINDOW) {
     u32 patch = y_kernel * x_kernel * channels;
     PLACE(i, batch * y_input * x_input * channels) {
-        u32 c = i % channels, ix = i / channels % x_input, iy = i / channels / x_input % y_input;
-        u32 image = i / channels / x_input / y_input;
+        INPUT_PLACE(i);
         float sum = 0.0f;
         for (u32 ky = y_kernel; ky-- > 0;) {
             u32 oy = OUTPUT(y, iy, ky);
@@ -56,8 +63,7 @@ extern "C" __global__ void fold(const float *patches, float *x, u32 first, u32 p
 extern "C" __global__ void depthwise(const float *x, const float *w, const float *shift, float low, float high, float *y,
                                      WINDOW) {
     PLACE(i, batch * y_output * x_output * channels) {
-        u32 c = i % channels, ox = i / channels % x_output, oy = i / channels / x_output % y_output;
-        u32 image = i / channels / x_output / y_output;
+        OUTPUT_PLACE(i);
         float sum = shift ? shift[c] : 0.0f;
         for (u32 ky = 0; ky < y_kernel; ky++) {
             u32 iy = INPUT(y, oy, ky);
@@ -75,8 +81,7 @@ extern "C" __global__ void depthwise(const float *x, const float *w, const float
 // dx from g (B, H', W', C) and w.
 extern "C" __global__ void depthwise_to_input(const float *g, const float *w, float *dx, WINDOW) {
     PLACE(i, batch * y_input * x_input * channels) {
-        u32 c = i % channels, ix = i / channels % x_input, iy = i / channels / x_input % y_input;
-        u32 image = i / channels / x_input / y_input;
+        INPUT_PLACE(i);
         float sum = 0.0f;
         for (u32 ky = 0; ky < y_kernel; ky++) {
             u32 oy = OUTPUT(y, iy, ky);
@@ -112,8 +117,7 @@ extern "C" __global__ void depthwise_to_filters(const float *x, const float *g, 
 // The largest of each window, and where in its picture it is: the first of equals; NaN wins.
 extern "C" __global__ void max_pool(const float *x, float *y, u32 *winners, WINDOW) {
     PLACE(i, batch * y_output * x_output * channels) {
-        u32 c = i % channels, ox = i / channels % x_output, oy = i / channels / x_output % y_output;
-        u32 image = i / channels / x_output / y_output;
+        OUTPUT_PLACE(i);
         float best = 0.0f;
         u32 winner = 0xffffffffu;
         for (u32 ky = 0; ky < y_kernel; ky++) {
@@ -135,8 +139,7 @@ extern "C" __global__ void max_pool(const float *x, float *y, u32 *winners, WIND
 extern "C" __global__ void max_pool_backward(const float *g, const u32 *winners, float *dx, WINDOW) {
     u32 picture = y_input * x_input * channels;
     PLACE(i, batch * picture) {
-        u32 c = i % channels, ix = i / channels % x_input, iy = i / channels / x_input % y_input;
-        u32 image = i / picture;
+        INPUT_PLACE(i);
         float sum = 0.0f;
         for (u32 ky = y_kernel; ky-- > 0;) {
             u32 oy = OUTPUT(y, iy, ky);
@@ -157,8 +160,7 @@ static __device__ u32 shorter(u32 a, u32 b) { return a < b ? a : b; }
 // The mean of each window.
 extern "C" __global__ void average_pool(const float *x, float *y, WINDOW) {
     PLACE(i, batch * y_output * x_output * channels) {
-        u32 c = i % channels, ox = i / channels % x_output, oy = i / channels / x_output % y_output;
-        u32 image = i / channels / x_output / y_output;
+        OUTPUT_PLACE(i);
         float share = 1.0f / (SIZE(y, oy) * SIZE(x, ox)), sum = 0.0f;
         for (u32 ky = 0; ky < y_kernel; ky++) {
             u32 iy = INPUT(y, oy, ky);
@@ -173,8 +175,7 @@ extern "C" __global__ void average_pool(const float *x, float *y, WINDOW) {
 
 extern "C" __global__ void average_pool_backward(const float *g, float *dx, WINDOW) {
     PLACE(i, batch * y_input * x_input * channels) {
-        u32 c = i % channels, ix = i / channels % x_input, iy = i / channels / x_input % y_input;
-        u32 image = i / channels / x_input / y_input;
+        INPUT_PLACE(i);
         float sum = 0.0f;
         for (u32 ky = y_kernel; ky-- > 0;) {
             u32 oy = OUTPUT(y, iy, ky);

@@ -41,6 +41,14 @@ fn matrix(x: &Array<f32>, rows: usize, cols: usize) -> Matrix<'_> {
     Matrix::new(x.for_products(cols), rows, cols)
 }
 
+/// First output pixel and number of pixels of each strip whose patches fit [`STRIP`].
+fn strips(w: &Window) -> impl Iterator<Item = (usize, usize)> + use<> {
+    let pixels = w.pixels();
+    let strip = (STRIP / w.patch().max(1)).max(1);
+    let firsts = (0..pixels).step_by(strip);
+    firsts.map(move |first| (first, strip.min(pixels - first)))
+}
+
 /// Calls `work(first pixel, pixels, their patches)` for one strip of output pixels after the other.
 fn for_strips(
     gpu: &Arc<Gpu>,
@@ -52,9 +60,7 @@ fn for_strips(
     if w.is_pointwise() {
         return work(0, pixels, matrix(x, pixels, patch));
     }
-    let strip = (STRIP / patch.max(1)).max(1);
-    for first in (0..pixels).step_by(strip) {
-        let some = strip.min(pixels - first);
+    for (first, some) in strips(w) {
         let patches = kernels::unfold(gpu, &window(w), x.all(), first, some);
         work(first, some, matrix(&patches, some, patch));
     }
@@ -109,9 +115,7 @@ pub(crate) fn to_input(
     }
     let mut dx = gpu.zeros(w.batch * w.y.input * w.x.input * w.channels);
     let gradient = gradient.for_products(m);
-    let strip = (STRIP / patch.max(1)).max(1);
-    for first in (0..pixels).step_by(strip) {
-        let some = strip.min(pixels - first);
+    for (first, some) in strips(w) {
         let rows = Matrix::new(gradient.at(first * m..(first + some) * m), some, m);
         let patches = super::product(gpu, some, patch, rows, filters);
         kernels::fold(gpu, &window(w), patches.all(), &mut dx.all_mut(), first);
