@@ -49,6 +49,49 @@ fn products(c: &mut Criterion) {
     }
 }
 
+/// A few rows times several large matrices in turn, as in a step of a search for one picture, beside `faer`; more bytes than a
+/// core's own caches hold. Throughput is in bytes of the matrices.
+fn few_rows(c: &mut Criterion) {
+    const SIZE: (usize, usize) = (512, 2536);
+    let device = Device::cpu(1);
+    let (k, n) = SIZE;
+    let matrices: Vec<Tensor<f32>> = (0..6).map(|i| draw(&device, 20 + i, &[k, n])).collect();
+    let mut group = c.benchmark_group("few rows");
+    group.throughput(Throughput::Bytes((4 * k * n * matrices.len()) as u64));
+    for m in [1, 3, 5, 12] {
+        let a = draw(&device, 12, &[m, k]);
+        let (mut ours, mut theirs) = (vec![0.0; m * n], vec![0.0; m * n]);
+        let mut run = || {
+            device.install(|| {
+                for b in &matrices {
+                    let (a, b) = (Matrix::new(a.data(), m, k), Matrix::new(b.data(), k, n));
+                    gemm(&device, &mut ours, a, b, false);
+                }
+            });
+            ours[(m - 1) * n + n - 2]
+        };
+        let mut peer = || {
+            for b in &matrices {
+                faer::linalg::matmul::matmul(
+                    faer::MatMut::from_row_major_slice_mut(&mut theirs, m, n),
+                    faer::Accum::Replace,
+                    faer::MatRef::from_row_major_slice(a.data(), m, k),
+                    faer::MatRef::from_row_major_slice(b.data(), k, n),
+                    1.0,
+                    faer::Par::Seq,
+                );
+            }
+            theirs[(m - 1) * n + n - 2]
+        };
+        let want = element(&a, matrices.last().expect("six"), m - 1, n - 2);
+        for found in [f64::from(run()), f64::from(peer())] {
+            assert!((found - want).abs() < 1e-4, "{found} and {want}");
+        }
+        group.bench_function(format!("{m} rows"), |bench| bench.iter(&mut run));
+        group.bench_function(format!("{m} rows, faer"), |bench| bench.iter(&mut peer));
+    }
+}
+
 /// Live sentences at each step: 100, then fewer, 20 steps.
 fn live() -> Vec<usize> {
     (0..20)
@@ -165,6 +208,6 @@ fn passes(c: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10);
-    targets = products, recurrence, output_layer, passes
+    targets = products, few_rows, recurrence, output_layer, passes
 }
 criterion_main!(benches);

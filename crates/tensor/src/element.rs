@@ -48,6 +48,8 @@ pub trait Element:
     fn logarithm(self) -> Self;
     /// Square root.
     fn square_root(self) -> Self;
+    /// self * factor + sum, rounded once; without an instruction for it a slow call.
+    fn multiply_add(self, factor: Self, sum: Self) -> Self;
     /// Neither NaN nor infinite.
     fn finite(self) -> bool;
     /// The same numbers for a GPU, which computes in f32; none for f64.
@@ -132,6 +134,11 @@ impl Element for f32 {
         self.sqrt()
     }
 
+    #[inline(always)]
+    fn multiply_add(self, factor: Self, sum: Self) -> Self {
+        self.mul_add(factor, sum)
+    }
+
     fn finite(self) -> bool {
         self.is_finite()
     }
@@ -171,6 +178,11 @@ impl Element for f64 {
 
     fn square_root(self) -> Self {
         self.sqrt()
+    }
+
+    #[inline(always)]
+    fn multiply_add(self, factor: Self, sum: Self) -> Self {
+        self.mul_add(factor, sum)
     }
 
     fn finite(self) -> bool {

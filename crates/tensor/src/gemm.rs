@@ -2,7 +2,7 @@
 //!
 //! Here: which product runs on which thread. Not here: the product itself, which is `faer`'s
 //! (measured against gemm, matrixmultiply and OpenBLAS on this project's shapes, see
-//! docs/speed.md). The result is cut by columns, or by rows where it is narrow, into pieces that
+//! docs/speed.md) but for a few rows times a large matrix (`few_rows.rs`). The result is cut by columns, or by rows where it is narrow, into pieces that
 //! depend on the shape alone. faer's sequential product adds up every element in the same
 //! order wherever the cut is, and a test holds it to that.
 
@@ -10,7 +10,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
-use crate::{Device, Element};
+use crate::{Device, Element, few_rows};
 
 /// A row-major matrix, or the transpose of one, to be read.
 #[derive(Clone, Copy)]
@@ -93,6 +93,16 @@ pub fn gemm<T: Element>(
         m * n,
         "result of a product of {m} x {k} and {k} x {n}"
     );
+    let small = m * n * k < SMALL;
+    if few_rows::suits(m) && !a.transposed && !b.transposed {
+        let c = MatMut::from_row_major_slice_mut(c, m, n);
+        let pieces = cut(c, n, few_rows::STRIP, MatMut::split_at_col_mut);
+        let piece = |(from, c)| few_rows::multiply(c, from, (a.data, b.data), (k, n), accumulate);
+        return match small {
+            true => pieces.into_iter().for_each(piece),
+            false => device.install(|| pieces.into_par_iter().for_each(piece)),
+        };
+    }
     let (a, b) = (a.view(), b.view());
     let beta = if accumulate {
         Accum::Add
@@ -100,18 +110,18 @@ pub fn gemm<T: Element>(
         Accum::Replace
     };
     let c = MatMut::from_row_major_slice_mut(c, m, n);
-    if m * n * k < SMALL {
+    if small {
         return matmul(c, beta, a, b, T::ONE, Par::Seq);
     }
     device.install(|| {
         if n >= m.min(2 * PIECE) {
-            let pieces = cut(c, n, MatMut::split_at_col_mut);
+            let pieces = cut(c, n, PIECE, MatMut::split_at_col_mut);
             pieces.into_par_iter().for_each(|(from, c)| {
                 let b = b.subcols(from, c.ncols());
                 matmul(c, beta, a, b, T::ONE, Par::Seq);
             });
         } else {
-            let pieces = cut(c, m, MatMut::split_at_row_mut);
+            let pieces = cut(c, m, PIECE, MatMut::split_at_row_mut);
             pieces.into_par_iter().for_each(|(from, c)| {
                 let a = a.subrows(from, c.nrows());
                 matmul(c, beta, a, b, T::ONE, Par::Seq);
@@ -124,10 +134,14 @@ type Pieces<'c, T> = Vec<(usize, MatMut<'c, T>)>;
 /// Cuts a matrix in two at a column or row.
 type Split<'c, T> = fn(MatMut<'c, T>, usize) -> (MatMut<'c, T>, MatMut<'c, T>);
 
-/// Cuts a matrix of `len` columns (or rows) into pieces, each with where it starts.
-fn cut<'c, T>(mut rest: MatMut<'c, T>, len: usize, split: Split<'c, T>) -> Pieces<'c, T> {
-    // At most 16 pieces for wide layers: each piece reads the other operand once more.
-    let piece = PIECE.min(len);
+/// Cuts a matrix of `len` columns (or rows) into pieces of `piece`, each with where it starts.
+fn cut<'c, T>(
+    mut rest: MatMut<'c, T>,
+    len: usize,
+    piece: usize,
+    split: Split<'c, T>,
+) -> Pieces<'c, T> {
+    let piece = piece.min(len);
     let mut pieces = Vec::new();
     let mut from = 0;
     while from + piece < len {
@@ -220,34 +234,43 @@ mod tests {
             (513, 300, 64),
             (1000, 24, 300),
             (8, 4096, 1000),
+            (1, 2536, 512),
+            (1, 100, 2000),
+            (2, 600, 1024),
+            (3, 2048, 1409),
+            (4, 1000, 513),
+            (5, 1000, 515),
+            (12, 255, 300),
+            (12, 257, 300),
+            (13, 257, 300),
         ] {
             let mut random = Random::new(2, 0);
-            let a: Vec<f32> = (0..m * k).map(|_| random.uniform() as f32 - 0.5).collect();
+            // faer has another order for a single row; here it is the first row of two.
+            let rows = m.max(2);
+            let a: Vec<f32> = (0..rows * k)
+                .map(|_| random.uniform() as f32 - 0.5)
+                .collect();
             let b: Vec<f32> = (0..k * n).map(|_| random.uniform() as f32 - 0.5).collect();
-            let mut whole = vec![0.0; m * n];
-            matmul(
-                MatMut::from_row_major_slice_mut(&mut whole, m, n),
-                Accum::Replace,
-                Matrix::new(&a, m, k).view(),
-                Matrix::new(&b, k, n).view(),
-                1.0,
-                Par::Seq,
-            );
-            let mut cut = vec![0.0; m * n];
-            gemm(
-                &device,
-                &mut cut,
-                Matrix::new(&a, m, k),
-                Matrix::new(&b, k, n),
-                false,
-            );
-            assert!(
-                whole
-                    .iter()
-                    .zip(&cut)
-                    .all(|(x, y)| x.to_bits() == y.to_bits()),
-                "{m} {n} {k}"
-            );
+            let (mut whole, mut cut) = (vec![0.0; rows * n], vec![0.0; m * n]);
+            for (beta, accumulate) in [(Accum::Replace, false), (Accum::Add, true)] {
+                let (all, b) = (Matrix::new(&a, rows, k), Matrix::new(&b, k, n));
+                let c = MatMut::from_row_major_slice_mut(&mut whole, rows, n);
+                matmul(c, beta, all.view(), b.view(), 1.0, Par::Seq);
+                gemm(
+                    &device,
+                    &mut cut,
+                    Matrix::new(&a[..m * k], m, k),
+                    b,
+                    accumulate,
+                );
+                assert!(
+                    whole
+                        .iter()
+                        .zip(&cut)
+                        .all(|(x, y)| x.to_bits() == y.to_bits()),
+                    "{m} {n} {k} {accumulate}"
+                );
+            }
         }
     }
 }

@@ -11,6 +11,7 @@
 
 mod device;
 mod element;
+mod few_rows;
 mod gemm;
 mod gpu;
 pub mod inference;
