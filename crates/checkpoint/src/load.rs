@@ -4,12 +4,12 @@
 //! entries (`metadata.rs`), which kind of file it is (`any.rs`).
 //!
 //! The header is parsed by the `safetensors` crate, which refuses gaps, overlaps and overflows;
-//! the tensors are then read one after the other straight into their arrays, so that the file is
-//! never in memory a second time.
+//! the tensors are then read straight into their arrays, so that the file is never in memory a second
+//! time: one after the other, or a file in a few parts side by side.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
@@ -30,15 +30,46 @@ pub const MEMORY_FACTOR: usize = 128;
 /// Bytes read at a time: a length that is a lie is found out before much is allocated.
 const CHUNK_BYTES: usize = 64 * 1024;
 
+/// Parts of a file that are read side by side: at most so many ..
+const MOST_PARTS: usize = 4;
+/// .. and at least so many bytes each; starting a thread costs as much as converting 100 kB.
+const LEAST_PART: usize = 1 << 20;
+
 /// Loads and validates a checkpoint.
 ///
 /// # Errors
 /// Any but [`CheckpointError::Write`]: the file, the tensor or entry, what was expected and what
 /// was found.
 pub fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
-    let file = File::open(path).map_err(|source| read_error(path, source))?;
-    let length = file.metadata().map_err(|source| read_error(path, source))?;
-    load_from(BufReader::new(file), length.len(), path)
+    let failed = |source| read_error(path, source);
+    let mut file = File::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let (header, start) = read_header(&mut file, length, path)?;
+    assemble(&header, start, length, path, |names| {
+        let read = |names: &[String]| {
+            let Some(first) = names.first() else {
+                return Ok(Vec::new());
+            };
+            let mut file = File::open(path).map_err(failed)?;
+            let offset = start + info(&header, first).data_offsets.0 as u64;
+            file.seek(SeekFrom::Start(offset)).map_err(failed)?;
+            read_all(&mut BufReader::new(file), &header, names, path)
+        };
+        // Each part on a thread of its own: converting the numbers, into memory that is new, takes longer than reading.
+        let parts = std::thread::available_parallelism().map_or(1, usize::from);
+        let (head, tails) = in_parts(&header, names, parts.min(MOST_PARTS));
+        std::thread::scope(|scope| {
+            let others: Vec<_> = tails
+                .into_iter()
+                .map(|names| scope.spawn(move || read(names)))
+                .collect();
+            let mut all = read(head)?;
+            for other in others {
+                all.extend(other.join().expect("reading doesn't panic")?);
+            }
+            Ok(all)
+        })
+    })
 }
 
 /// As [`load`], from `length` bytes of `input`; `path` is for messages only.
@@ -50,8 +81,21 @@ pub fn load_from(
     length: u64,
     path: &Path,
 ) -> Result<Checkpoint, CheckpointError> {
-    let (header, header_bytes) = read_header(&mut input, length, path)?;
-    let expected = header_bytes + header.data_len() as u64;
+    let (header, start) = read_header(&mut input, length, path)?;
+    assemble(&header, start, length, path, |names| {
+        read_all(&mut input, &header, names, path)
+    })
+}
+
+/// Checks what a header says, reads the tensors and puts them in their places.
+fn assemble(
+    header: &Metadata,
+    start: u64,
+    length: u64,
+    path: &Path,
+    read: impl FnOnce(&[String]) -> Result<Vec<Vec<f32>>, CheckpointError>,
+) -> Result<Checkpoint, CheckpointError> {
+    let expected = start + header.data_len() as u64;
     if length < expected {
         return Err(truncated(path, expected, length));
     }
@@ -69,15 +113,13 @@ pub fn load_from(
         return Err(inconsistent(path, problem));
     }
     let names = header.offset_keys();
-    check_parameters(&checkpoint, &header, &names, path)?;
+    check_parameters(&checkpoint, header, &names, path)?;
 
     let mut weights = BTreeMap::new();
     let mut state = Vec::new();
     let mut encoder = StateDict::default();
-    for name in &names {
-        let info = header.info(name).expect("offset_keys gives its own names");
-        let data = read_values(&mut input, info, name, path)?;
-        let (shape, name) = (info.shape.clone(), name.as_str());
+    for (name, data) in names.iter().zip(read(&names)?) {
+        let (shape, name) = (info(header, name).shape.clone(), name.as_str());
         if let Some(name) = name.strip_prefix(TRAINING_PREFIX) {
             let name = name.to_owned();
             state.push(NamedArray { name, shape, data });
@@ -111,6 +153,42 @@ pub fn load_from(
         }
     };
     Ok(checkpoint)
+}
+
+/// What the header says of one of the names that it gave.
+fn info<'a>(header: &'a Metadata, name: &str) -> &'a TensorInfo {
+    header.info(name).expect("a name of the header's own")
+}
+
+/// Tensors that lie one after the other, in at most `parts` of about as many bytes: the first part, and the others.
+fn in_parts<'a>(
+    header: &Metadata,
+    names: &'a [String],
+    parts: usize,
+) -> (&'a [String], Vec<&'a [String]>) {
+    let end = |name: &String| info(header, name).data_offsets.1;
+    let part = (header.data_len() / parts.max(1)).max(LEAST_PART);
+    let mut all: Vec<&[String]> = Vec::new();
+    let (mut rest, mut limit) = (names, part);
+    while let Some(place) = rest.iter().position(|name| end(name) >= limit) {
+        let (head, tail) = rest.split_at(place + 1);
+        limit = end(&head[place]) + part;
+        all.push(head);
+        rest = tail;
+    }
+    all.push(rest);
+    (all.remove(0), all)
+}
+
+/// The numbers of tensors that come next in the file.
+fn read_all(
+    input: &mut impl Read,
+    header: &Metadata,
+    names: &[String],
+    path: &Path,
+) -> Result<Vec<Vec<f32>>, CheckpointError> {
+    let values = |name: &String| read_values(input, info(header, name), name, path);
+    names.iter().map(values).collect()
 }
 
 /// The parsed header, and where the tensors start.
@@ -175,7 +253,7 @@ fn check_parameters(
     let known: HashSet<&str> = parameters.iter().map(|p| p.0.as_str()).collect();
     for name in names {
         if !name.starts_with(TRAINING_PREFIX) && !known.contains(name.as_str()) {
-            let info = header.info(name).expect("offset_keys gives its own names");
+            let info = info(header, name);
             return Err(CheckpointError::TensorUnexpected {
                 path: path.into(),
                 tensor: name.clone(),

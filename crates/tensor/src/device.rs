@@ -184,8 +184,9 @@ impl Device {
                 kept.resize(len, T::ZERO);
                 return kept;
             }
-            let mut fresh = Vec::with_capacity(class);
-            fresh.resize(len, T::ZERO);
+            // Zeroed memory of the system, which nobody has touched yet: whoever writes first finds it, on every thread.
+            let mut fresh = vec![T::ZERO; class];
+            fresh.truncate(len);
             return fresh;
         }
         vec![T::ZERO; len]

@@ -4,6 +4,8 @@
 //! last convolution before the sum. Several pictures run side by side, one a thread at a time; a single one is cut within
 //! its layers. Not here: training (`mod.rs`).
 
+use std::collections::HashMap;
+
 use nn::Parameters;
 use tensor::inference::{self, Activation};
 use tensor::ops::{self, Statistics};
@@ -39,12 +41,19 @@ impl FoldedEncoder {
     pub(super) fn new(
         network: &Network,
         parameters: &Parameters,
-        statistics: &dyn Fn(&str) -> Statistics,
+        statistics: &(dyn Fn(&str) -> Statistics + Sync),
         device: &Device,
     ) -> Self {
-        let fold = |layers: &[Layer]| {
+        let layers = network.convolutions();
+        // Each layer on a thread: they are as many numbers as the encoder's file.
+        let scaled = device.map(layers.len(), |i| {
+            let folded = batch_norm_folded(layers[i], parameters, statistics);
+            (layers[i].name.clone(), folded)
+        });
+        let mut scaled: Scaled = scaled.into_iter().collect();
+        let mut fold = |layers: &[Layer]| {
             let mut steps = Vec::new();
-            push(layers, parameters, statistics, &mut steps);
+            push(layers, &mut scaled, &mut steps);
             steps
         };
         Self {
@@ -158,21 +167,19 @@ fn on_tape(x: &Tensor, operation: impl Fn(&mut Tape, tensor::Var) -> tensor::Var
     tape.value(y).clone()
 }
 
-fn push(
-    layers: &[Layer],
-    parameters: &Parameters,
-    statistics: &dyn Fn(&str) -> Statistics,
-    steps: &mut Vec<Step>,
-) {
+/// Filters and bias of each convolution, by its name, with the batch norm in them.
+type Scaled = HashMap<String, (Tensor, Vec<f32>)>;
+
+fn push(layers: &[Layer], scaled: &mut Scaled, steps: &mut Vec<Step>) {
     for layer in layers {
         match layer {
             Layer::Convolution(c) => {
-                steps.push(fold(c, c.activation, parameters, statistics));
+                steps.push(pack(c, c.activation, scaled));
             }
             Layer::MaxPool(p) => steps.push(Step::MaxPool(*p)),
             Layer::AveragePool(p) => steps.push(Step::AveragePool(*p)),
             Layer::GlobalAverage => steps.push(Step::GlobalAverage),
-            Layer::Sequence(layers) => push(layers, parameters, statistics, steps),
+            Layer::Sequence(layers) => push(layers, scaled, steps),
             Layer::Residual {
                 main,
                 shortcut,
@@ -185,12 +192,12 @@ fn push(
                     last.activation == Activation::None && last.kind != Kind::Depthwise,
                     "a residual's long way ends in a plain convolution"
                 );
-                let Step::Dense(last) = fold(last, *activation, parameters, statistics) else {
+                let Step::Dense(last) = pack(last, *activation, scaled) else {
                     unreachable!("it isn't depthwise");
                 };
                 let (mut main, mut short) = (Vec::new(), Vec::new());
-                push(rest, parameters, statistics, &mut main);
-                push(shortcut, parameters, statistics, &mut short);
+                push(rest, scaled, &mut main);
+                push(shortcut, scaled, &mut short);
                 steps.push(Step::Residual {
                     main,
                     last,
@@ -201,34 +208,34 @@ fn push(
     }
 }
 
-/// Filters and bias with the batch norm in them.
-fn fold(
+/// Filters and bias of a layer with its batch norm in them.
+fn batch_norm_folded(
     layer: &Convolution,
-    activation: Activation,
     parameters: &Parameters,
     statistics: &dyn Fn(&str) -> Statistics,
-) -> Step {
-    let m = layer.outputs;
-    let mut filters = parameters.value(&format!("{}.weight", layer.name)).clone();
-    let bias = match &layer.norm {
-        None => parameters
-            .value(&format!("{}.bias", layer.name))
-            .data()
-            .to_vec(),
-        Some(norm) => {
-            let [gamma, beta] =
-                ["weight", "bias"].map(|p| parameters.value(&format!("{norm}.{p}")).data());
-            let measured = statistics(norm);
-            let inverse = measured.inverse_deviation();
-            let slope: Vec<f32> = gamma.iter().zip(&inverse).map(|(g, i)| g * i).collect();
-            for row in filters.data_mut().chunks_exact_mut(m) {
-                row.iter_mut().zip(&slope).for_each(|(w, s)| *w *= s);
-            }
-            let means = measured.mean.data().iter();
-            let shifts = beta.iter().zip(means.zip(&slope));
-            shifts.map(|(b, (mean, s))| b - mean * s).collect()
-        }
+) -> (Tensor, Vec<f32>) {
+    let value = |owner: &str, part| parameters.value(&format!("{owner}.{part}"));
+    let filters = value(&layer.name, "weight");
+    let Some(norm) = &layer.norm else {
+        return (filters.clone(), value(&layer.name, "bias").data().to_vec());
     };
+    let [gamma, beta] = ["weight", "bias"].map(|part| value(norm, part).data());
+    let measured = statistics(norm);
+    let inverse = measured.inverse_deviation();
+    let slope: Vec<f32> = gamma.iter().zip(&inverse).map(|(g, i)| g * i).collect();
+    let mut scaled = Vec::with_capacity(filters.len());
+    for row in filters.data().chunks_exact(layer.outputs) {
+        scaled.extend(row.iter().zip(&slope).map(|(w, s)| w * s));
+    }
+    let scaled = Tensor::new(filters.device(), filters.shape(), scaled);
+    let means = measured.mean.data().iter();
+    let shifts = beta.iter().zip(means.zip(&slope));
+    (scaled, shifts.map(|(b, (mean, s))| b - mean * s).collect())
+}
+
+/// A layer ready for use.
+fn pack(layer: &Convolution, activation: Activation, scaled: &mut Scaled) -> Step {
+    let (filters, bias) = scaled.remove(&layer.name).expect("every layer is folded");
     let Pool {
         stride, padding, ..
     } = layer.window;

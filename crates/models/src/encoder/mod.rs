@@ -69,36 +69,17 @@ impl<T: Element> Encoder<T> {
         device: &Device,
     ) -> Result<Self, EncoderError> {
         network.check(state)?;
+        let layers = network.convolutions();
+        // Each on a thread: moving the filters takes as long as reading them from a file.
+        let parts = device.map(layers.len(), |i| {
+            layer_from_state(layers[i], state, network.epsilon, device)
+        });
         let mut all = Vec::new();
         let mut statistics = HashMap::new();
-        for layer in network.convolutions() {
-            let name = format!("{}.weight", layer.name);
-            let stored = state.checked(&name, &layer.stored_shape())?;
-            let filters = state::from_stored(layer, stored);
-            let filters = Tensor::from_values(device, &layer.shape(), &filters);
-            all.push(parameter(name, filters));
-            let vector = |name: String| {
-                let values = state.checked(&name, &[layer.outputs])?;
-                let value = Tensor::from_values(device, &[layer.outputs], values);
-                Ok((name, value))
-            };
-            let Some(norm) = &layer.norm else {
-                let (name, bias) = vector(format!("{}.bias", layer.name))?;
-                all.push(parameter(name, bias));
-                continue;
-            };
-            for part in ["weight", "bias"] {
-                let (name, value) = vector(format!("{norm}.{part}"))?;
-                all.push(parameter(name, value));
-            }
-            let (_, mean) = vector(format!("{norm}.running_mean"))?;
-            let (_, variance) = vector(format!("{norm}.running_var"))?;
-            let measured = Statistics {
-                mean,
-                variance,
-                epsilon: network.epsilon,
-            };
-            statistics.insert(norm.clone(), measured);
+        for part in parts {
+            let (parameters, measured) = part?;
+            all.extend(parameters);
+            statistics.extend(measured);
         }
         Ok(Self {
             network: Arc::new(network),
@@ -293,6 +274,43 @@ pub fn pixels_from_planes(device: &Device, planes: &[f32], size: usize) -> Tenso
         }
     }
     Tensor::new(device, &[planes.len() / (3 * plane), size, size, 3], pixels)
+}
+
+/// Parameters of a convolution and of its batch norm, and what that has measured, by its name.
+type LayerParts<T> = (Vec<Parameter<T>>, Option<(String, Statistics<T>)>);
+
+fn layer_from_state<T: Element>(
+    layer: &Convolution,
+    state: &StateDict,
+    epsilon: f64,
+    device: &Device,
+) -> Result<LayerParts<T>, EncoderError> {
+    let name = format!("{}.weight", layer.name);
+    let stored = state.checked(&name, &layer.stored_shape())?;
+    let filters = Tensor::new(device, &layer.shape(), state::from_stored(layer, stored));
+    let vector = |name: &str| {
+        let values = state.checked(name, &[layer.outputs])?;
+        Ok(Tensor::from_values(device, &[layer.outputs], values))
+    };
+    let mut all = vec![parameter(name, filters)];
+    let (owner, parts) = match &layer.norm {
+        Some(norm) => (norm, &["weight", "bias"][..]),
+        None => (&layer.name, &["bias"][..]),
+    };
+    for part in parts {
+        let name = format!("{owner}.{part}");
+        let value = vector(&name)?;
+        all.push(parameter(name, value));
+    }
+    let Some(norm) = &layer.norm else {
+        return Ok((all, None));
+    };
+    let measured = Statistics {
+        mean: vector(&format!("{norm}.running_mean"))?,
+        variance: vector(&format!("{norm}.running_var"))?,
+        epsilon,
+    };
+    Ok((all, Some((norm.clone(), measured))))
 }
 
 fn parameter<T: Element>(name: String, value: Tensor<T>) -> Parameter<T> {

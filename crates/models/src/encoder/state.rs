@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
+use tensor::Element;
+
 use super::network::{Convolution, Kind, Network};
 
 /// Arrays by name, row-major, as PyTorch's `state_dict()` has them.
@@ -202,9 +204,11 @@ fn passed_over(name: &str) -> bool {
 }
 
 /// Filters from a file's layout to ours.
-pub(super) fn from_stored(layer: &Convolution, stored: &[f32]) -> Vec<f32> {
-    let mut ours = vec![0.0; layer.shape().iter().product()];
-    permute(layer, |theirs, here| ours[here] = stored[theirs]);
+pub(super) fn from_stored<T: Element>(layer: &Convolution, stored: &[f32]) -> Vec<T> {
+    let mut ours = vec![T::ZERO; layer.shape().iter().product()];
+    permute(layer, |theirs, here| {
+        ours[here] = T::of(stored[theirs].into())
+    });
     ours
 }
 

@@ -64,7 +64,7 @@ impl Convolution {
             [filters.clone(), bias]
         });
         let rows: Vec<&[f32]> = filters.data().chunks_exact(m.max(1)).collect();
-        let mut panels = Vec::new();
+        let mut cuts = Vec::new();
         let mut left = match on_gpu {
             Some(_) => 0,
             None => m.div_ceil(LINE),
@@ -75,7 +75,10 @@ impl Convolution {
                 4 | 2 => 2,
                 n => n.min(PANEL),
             };
-            let column = (m.div_ceil(LINE) - left) * LINE;
+            cuts.push(((m.div_ceil(LINE) - left) * LINE, lines));
+            left -= lines;
+        }
+        let panel = |&(column, lines): &(usize, usize)| {
             let columns = (m - column).min(lines * LINE);
             let pack = |row: &[f32], packed: &mut Vec<Line>| {
                 let part = &row[column..column + columns];
@@ -90,15 +93,15 @@ impl Convolution {
             rows.iter().for_each(|row| pack(row, &mut weights));
             let mut biases = Vec::with_capacity(lines);
             pack(bias, &mut biases);
-            panels.push(Panel {
+            Panel {
                 column,
                 columns,
                 lines,
                 weights,
                 bias: biases,
-            });
-            left -= lines;
-        }
+            }
+        };
+        let panels = device.install(|| cuts.par_iter().map(panel).collect());
         Self {
             kernel: [kh, kw],
             channels,
