@@ -51,6 +51,35 @@ fn what_is_saved_comes_back() {
     assert_eq!(names.len(), 1, "no temporary file is left: {names:?}");
 }
 
+/// Large files are read in parts side by side; tensors of all sizes lie across their borders.
+#[test]
+fn a_file_read_in_parts_is_what_it_is_in_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("model.safetensors");
+    let mut checkpoint = resumable();
+    let state = checkpoint.training.as_mut().expect("a state");
+    for (i, count) in [500_000, 0, 3, 700_000, 1, 1_200_000, 300_000, 2]
+        .into_iter()
+        .enumerate()
+    {
+        let data = (0..count).map(|x| (x + 7 * i) as f32).collect();
+        let (name, shape) = (format!("part{i}"), vec![count]);
+        state
+            .arrays
+            .push(checkpoint::NamedArray { name, shape, data });
+    }
+    save(&checkpoint, &path).expect("saved");
+    assert_eq!(load(&path).expect("loaded"), checkpoint);
+    let file = std::fs::read(&path).expect("the file");
+    assert_eq!(parse(&file).expect("loaded"), checkpoint);
+    std::fs::write(&path, &file[..file.len() - 1]).expect("written");
+    let error = load(&path).expect_err("a byte is missing");
+    assert!(
+        matches!(error, CheckpointError::Truncated { .. }),
+        "{error}"
+    );
+}
+
 /// The whole header as a literal: a change of format must show here and raise the version.
 #[test]
 fn the_header_is_what_it_is() {
