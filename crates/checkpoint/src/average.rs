@@ -27,14 +27,16 @@ impl Checkpoint {
             return Err(format!("number {} has another {differs}", n + 2));
         }
         for (i, weight) in self.weights.iter_mut().enumerate() {
-            let others = others.iter().map(|other| &other.weights[i].data[..]);
-            mean(&mut weight.data, others);
+            let others: Vec<_> = others.iter().map(|o| o.weights[i].data.singles()).collect();
+            mean(weight.data.singles_mut(), others.iter().map(|o| &o[..]));
         }
         if let Some(encoder) = &mut self.encoder {
             let others: Vec<_> = others.iter().filter_map(|o| o.encoder.as_ref()).collect();
             for (name, values) in encoder.state.iter_mut() {
                 let others = others.iter().map(|part| part.state.get(name));
-                mean(values, others.map(|found| found.expect("compared").1));
+                let others = others.map(|found| found.expect("compared").1.singles());
+                let others: Vec<_> = others.collect();
+                mean(values, others.iter().map(|o| &o[..]));
             }
         }
         self.scores.clear();

@@ -10,10 +10,11 @@ use std::collections::BTreeMap;
 
 use models::DecoderConfig;
 use serde::{Deserialize, Serialize};
+use tensor::Numbers;
 
 use crate::EncoderPart;
 
-/// An array with a name: row-major, f32.
+/// An array with a name: row-major.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedArray {
     /// Its key in the file, e.g. `output.weight`.
@@ -21,7 +22,7 @@ pub struct NamedArray {
     /// Rows first.
     pub shape: Vec<usize>,
     /// As many values as the product of `shape`.
-    pub data: Vec<f32>,
+    pub data: Numbers,
 }
 
 /// Which picture features the decoder was trained on.

@@ -13,8 +13,8 @@ use tensor::Device;
 
 use crate::error::read_error;
 use crate::legacy::{is_torch, read_torch};
-use crate::load::{conversion, read_header, read_numbers};
-use crate::{CheckpointError, EncoderPart, FileKind, LocalDisk, checkpoint, replace};
+use crate::load::{read_header, read_stored};
+use crate::{CheckpointError, EncoderPart, FileKind, LocalDisk, replace};
 
 /// Loads an encoder of a known family; which one, its tensors' names and shapes tell.
 ///
@@ -49,7 +49,11 @@ pub fn save_encoder(encoder: &Encoder, path: &Path) -> Result<(), CheckpointErro
     let arrays: Vec<(&str, &[usize], Vec<u8>)> = state
         .iter()
         .map(|(name, shape, values)| {
-            let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+            let bytes = values
+                .singles()
+                .iter()
+                .flat_map(|x| x.to_le_bytes())
+                .collect();
             (name, shape, bytes)
         })
         .collect();
@@ -120,7 +124,7 @@ fn state_from(
     let mut state = StateDict::default();
     for name in header.offset_keys() {
         let info = header.info(&name).expect("offset_keys gives its own names");
-        let Some(convert) = conversion(info.dtype) else {
+        let Some(values) = read_stored(&mut input, info, path)? else {
             // Counters, which no encoder needs.
             let (from, to) = info.data_offsets;
             let mut counters = (&mut input).take((to - from) as u64);
@@ -128,9 +132,6 @@ fn state_from(
             skipped.map_err(|source| read_error(path, source))?;
             continue;
         };
-        let count =
-            checkpoint::elements(&info.shape).expect("the header's parser refuses overflows");
-        let values = read_numbers(&mut input, count, info.dtype.bitsize() / 8, convert, path)?;
         state.insert(name, info.shape.clone(), values);
     }
     Ok(state)

@@ -101,7 +101,8 @@ pub fn inspect(checkpoint: &Checkpoint) -> Description {
 }
 
 fn describe(array: &NamedArray) -> ArrayDescription {
-    let finite = || array.data.iter().copied().filter(|x| x.is_finite());
+    let values = array.data.singles();
+    let finite = || values.iter().copied().filter(|x| x.is_finite());
     let count = finite().count();
     // Two passes: the one-pass formula cancels where the mean is large.
     let over = |sum: f64| if count == 0 { 0.0 } else { sum / count as f64 };
@@ -114,6 +115,6 @@ fn describe(array: &NamedArray) -> ArrayDescription {
         std: variance.sqrt(),
         min: finite().reduce(f32::min).unwrap_or(0.0),
         max: finite().reduce(f32::max).unwrap_or(0.0),
-        non_finite: array.data.len() - count,
+        non_finite: values.len() - count,
     }
 }

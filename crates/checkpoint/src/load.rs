@@ -12,9 +12,10 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
+use half::{bf16, f16};
 use models::encoder::StateDict;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use tensor::Numbers;
 
 use crate::checkpoint::elements;
 use crate::encoder_part::ENCODER_PREFIX;
@@ -56,14 +57,14 @@ pub fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
             read_all(&mut BufReader::new(file), &header, names, path)
         };
         // Each part on a thread of its own: converting the numbers, into memory that is new, takes longer than reading.
-        let parts = std::thread::available_parallelism().map_or(1, usize::from);
-        let (head, tails) = in_parts(&header, names, parts.min(MOST_PARTS));
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut parts = in_parts(&header, names, threads.min(MOST_PARTS)).into_iter();
         std::thread::scope(|scope| {
-            let others: Vec<_> = tails
-                .into_iter()
+            let mine = parts.next();
+            let others: Vec<_> = parts
                 .map(|names| scope.spawn(move || read(names)))
                 .collect();
-            let mut all = read(head)?;
+            let mut all = read(mine.unwrap_or_default())?;
             for other in others {
                 all.extend(other.join().expect("reading doesn't panic")?);
             }
@@ -93,7 +94,7 @@ fn assemble(
     start: u64,
     length: u64,
     path: &Path,
-    read: impl FnOnce(&[String]) -> Result<Vec<Vec<f32>>, CheckpointError>,
+    read: impl FnOnce(&[String]) -> Result<Vec<Numbers>, CheckpointError>,
 ) -> Result<Checkpoint, CheckpointError> {
     let expected = start + header.data_len() as u64;
     if length < expected {
@@ -160,12 +161,8 @@ fn info<'a>(header: &'a Metadata, name: &str) -> &'a TensorInfo {
     header.info(name).expect("a name of the header's own")
 }
 
-/// Tensors that lie one after the other, in at most `parts` of about as many bytes: the first part, and the others.
-fn in_parts<'a>(
-    header: &Metadata,
-    names: &'a [String],
-    parts: usize,
-) -> (&'a [String], Vec<&'a [String]>) {
+/// Tensors that lie one after the other, in at most `parts` of about as many bytes.
+fn in_parts<'a>(header: &Metadata, names: &'a [String], parts: usize) -> Vec<&'a [String]> {
     let end = |name: &String| info(header, name).data_offsets.1;
     let part = (header.data_len() / parts.max(1)).max(LEAST_PART);
     let mut all: Vec<&[String]> = Vec::new();
@@ -177,7 +174,7 @@ fn in_parts<'a>(
         rest = tail;
     }
     all.push(rest);
-    (all.remove(0), all)
+    all
 }
 
 /// The numbers of tensors that come next in the file.
@@ -186,7 +183,7 @@ fn read_all(
     header: &Metadata,
     names: &[String],
     path: &Path,
-) -> Result<Vec<Vec<f32>>, CheckpointError> {
+) -> Result<Vec<Numbers>, CheckpointError> {
     let values = |name: &String| read_values(input, info(header, name), name, path);
     names.iter().map(values).collect()
 }
@@ -271,73 +268,52 @@ fn read_values(
     info: &TensorInfo,
     name: &str,
     path: &Path,
-) -> Result<Vec<f32>, CheckpointError> {
-    // The header's parser has compared the product with the offsets, and those with the length.
-    let count = elements(&info.shape).expect("the header's parser refuses overflows");
-    let Some(convert) = conversion(info.dtype) else {
-        return Err(CheckpointError::TensorType {
-            path: path.into(),
-            tensor: name.into(),
-            found: format!("{:?}", info.dtype),
-        });
-    };
-    read_numbers(input, count, info.dtype.bitsize() / 8, convert, path)
-}
-
-/// Appends the numbers that bytes of a type stand for.
-pub(crate) type Conversion = fn(&[u8], &mut Vec<f32>);
-
-/// How weights of a type are read; `None` for types that weights don't have. A whole chunk at a time, so that the
-/// processor's own conversions are used.
-pub(crate) fn conversion(from: Dtype) -> Option<Conversion> {
-    fn bits(bytes: &[u8]) -> Vec<u16> {
-        let halves = bytes.as_chunks().0.iter();
-        halves.map(|&half| u16::from_le_bytes(half)).collect()
-    }
-    fn room(values: &mut Vec<f32>, more: usize) -> &mut [f32] {
-        let start = values.len();
-        values.resize(start + more, 0.0);
-        &mut values[start..]
-    }
-    Some(match from {
-        Dtype::F16 => |bytes, values| {
-            let halves = bits(bytes);
-            let halves = halves.reinterpret_cast::<half::f16>();
-            halves.convert_to_f32_slice(room(values, halves.len()));
-        },
-        Dtype::BF16 => |bytes, values| {
-            let halves = bits(bytes);
-            let halves = halves.reinterpret_cast::<half::bf16>();
-            halves.convert_to_f32_slice(room(values, halves.len()));
-        },
-        Dtype::F32 => |bytes, values| {
-            values.extend(bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)));
-        },
-        Dtype::F64 => |bytes, values| {
-            let doubles = bytes.as_chunks().0.iter();
-            values.extend(doubles.map(|&b| f64::from_le_bytes(b) as f32));
-        },
-        _ => return None,
+) -> Result<Numbers, CheckpointError> {
+    read_stored(input, info, path)?.ok_or_else(|| CheckpointError::TensorType {
+        path: path.into(),
+        tensor: name.into(),
+        found: format!("{:?}", info.dtype),
     })
 }
 
-/// `count` numbers of `width` bytes each.
-pub(crate) fn read_numbers(
+/// The numbers that come next in the file, those of 16 bits as they are; `None`, and nothing is read, for a type that weights don't
+/// have.
+pub(crate) fn read_stored(
+    input: &mut impl Read,
+    info: &TensorInfo,
+    path: &Path,
+) -> Result<Option<Numbers>, CheckpointError> {
+    // The header's parser has compared the product with the offsets, and those with the length.
+    let count = elements(&info.shape).expect("the header's parser refuses overflows");
+    let singles = match info.dtype {
+        Dtype::F16 => {
+            let halves = read_numbers(input, count, f16::from_le_bytes, path)?;
+            return Ok(Some(Numbers::from(halves)));
+        }
+        Dtype::BF16 => read_numbers(input, count, |b| bf16::from_le_bytes(b).to_f32(), path)?,
+        Dtype::F32 => read_numbers(input, count, f32::from_le_bytes, path)?,
+        Dtype::F64 => read_numbers(input, count, |b| f64::from_le_bytes(b) as f32, path)?,
+        _ => return Ok(None),
+    };
+    Ok(Some(Numbers::from(singles)))
+}
+
+/// `count` numbers of `WIDTH` bytes each.
+fn read_numbers<T, const WIDTH: usize>(
     input: &mut impl Read,
     count: usize,
-    width: usize,
-    convert: Conversion,
+    number: impl Fn([u8; WIDTH]) -> T,
     path: &Path,
-) -> Result<Vec<f32>, CheckpointError> {
+) -> Result<Vec<T>, CheckpointError> {
     let mut values = Vec::with_capacity(count);
-    let mut left = count * width;
+    let mut left = count * WIDTH;
     let mut chunk = vec![0; CHUNK_BYTES.min(left)];
     while left > 0 {
         let bytes = &mut chunk[..CHUNK_BYTES.min(left)];
         input
             .read_exact(bytes)
             .map_err(|source| read_error(path, source))?;
-        convert(bytes, &mut values);
+        values.extend(bytes.as_chunks().0.iter().map(|&bytes| number(bytes)));
         left -= bytes.len();
     }
     Ok(values)

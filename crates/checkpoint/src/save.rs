@@ -8,6 +8,7 @@
 //! the metadata in a `HashMap`, so that the same checkpoint would give other bytes each time.
 //! Source: the format description in the safetensors repository's README.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -22,7 +23,7 @@ use crate::{Checkpoint, CheckpointError};
 /// Prefix of the optimizer's arrays; no parameter's name starts with it.
 pub(crate) const TRAINING_PREFIX: &str = "training.";
 
-/// Values converted to bytes at a time: 64 KiB, so that no second copy of the weights exists.
+/// Values converted to bytes at a time: 64 KiB, so that no second copy of f32 weights exists.
 const VALUES_AT_A_TIME: usize = 16 * 1024;
 
 /// How weights are stored; they are computed with as f32 whatever it is.
@@ -134,7 +135,7 @@ pub fn write_as(
 struct Stored<'a> {
     name: String,
     shape: &'a [usize],
-    values: &'a [f32],
+    values: Cow<'a, [f32]>,
     precision: Precision,
 }
 
@@ -151,18 +152,17 @@ fn arrays(checkpoint: &Checkpoint, precision: Precision) -> Vec<Stored<'_>> {
     };
     let weights = checkpoint.weights.iter();
     let mut all: Vec<Stored<'_>> = weights
-        .map(|array| weight(array.name.clone(), &array.shape, &array.data))
+        .map(|array| weight(array.name.clone(), &array.shape, array.data.singles()))
         .collect();
     let encoder = checkpoint.encoder.iter().flat_map(|part| part.state.iter());
-    all.extend(
-        encoder
-            .map(|(name, shape, values)| weight(format!("{ENCODER_PREFIX}{name}"), shape, values)),
-    );
+    all.extend(encoder.map(|(name, shape, values)| {
+        weight(format!("{ENCODER_PREFIX}{name}"), shape, values.singles())
+    }));
     let state = checkpoint.training.iter().flat_map(|state| &state.arrays);
     all.extend(state.map(|array| Stored {
         name: format!("{TRAINING_PREFIX}{}", array.name),
         shape: &array.shape,
-        values: &array.data,
+        values: array.data.singles(),
         precision: Precision::F32,
     }));
     all

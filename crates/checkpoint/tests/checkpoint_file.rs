@@ -120,7 +120,12 @@ fn the_safetensors_crate_reads_our_files() {
     for weight in &checkpoint.weights {
         let tensor = tensors.tensor(&weight.name).expect("a tensor");
         assert_eq!(tensor.shape(), weight.shape);
-        let bytes: Vec<u8> = weight.data.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let bytes: Vec<u8> = weight
+            .data
+            .singles()
+            .iter()
+            .flat_map(|x| x.to_le_bytes())
+            .collect();
         assert_eq!(tensor.data(), bytes);
     }
 }
@@ -151,6 +156,7 @@ fn another_writer_s_order_types_and_entries_are_tolerated() {
                 Dtype::F64,
                 a.shape.clone(),
                 a.data
+                    .singles()
                     .iter()
                     .flat_map(|&x| f64::from(x).to_le_bytes())
                     .collect(),
@@ -159,7 +165,11 @@ fn another_writer_s_order_types_and_entries_are_tolerated() {
                 name.clone(),
                 Dtype::F32,
                 a.shape.clone(),
-                a.data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+                a.data
+                    .singles()
+                    .iter()
+                    .flat_map(|x| x.to_le_bytes())
+                    .collect(),
             ),
         })
         .collect();
@@ -392,7 +402,7 @@ fn parts_that_do_not_fit_are_not_saved() {
             "weight `projection.bias` is [2] where the decoder has `projection.weight` [3, 2]",
         ),
         (
-            |c| c.weights[0].data.truncate(5),
+            |c| c.weights[0].data.singles_mut().truncate(5),
             "array `projection.weight` of shape [3, 2] holds 5 values",
         ),
         (|c| c.epoch = f64::NAN, "epoch NaN"),
@@ -472,7 +482,7 @@ fn files_of_other_kinds_are_recognised() {
 #[test]
 fn a_description_has_the_statistics() {
     let mut checkpoint = resumable();
-    let bias = &mut checkpoint.weights[7].data;
+    let bias = checkpoint.weights[7].data.singles_mut();
     bias.copy_from_slice(&[1.0, 2.0, 4.0, f32::NAN]);
     let found = inspect(&checkpoint);
     let bias = &found.parameters[7];
@@ -539,7 +549,7 @@ proptest! {
         let last = checkpoint.words.len() - 1;
         checkpoint.words[last] = word;
         checkpoint.dataset = dataset;
-        checkpoint.weights[0].data[0] = f32::from_bits(bits);
+        checkpoint.weights[0].data.singles_mut()[0] = f32::from_bits(bits);
         checkpoint.scores.insert("any".into(), score);
         checkpoint.epoch = epoch;
         checkpoint.iteration = integer;
@@ -552,7 +562,7 @@ proptest! {
         let file = bytes(&checkpoint);
         let back = parse(&file).expect("a checkpoint");
         prop_assert_eq!(&bytes(&back), &file);
-        prop_assert_eq!(back.weights[0].data[0].to_bits(), bits);
+        prop_assert_eq!(back.weights[0].data.singles()[0].to_bits(), bits);
         prop_assert_eq!(&back.words, &checkpoint.words);
         prop_assert!(back.scores["any"].to_bits() == score.to_bits() || score.is_nan());
         if let Some(state) = back.training {

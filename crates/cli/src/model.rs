@@ -33,7 +33,7 @@ impl Model {
         let decoder = Decoder::from_parameters(checkpoint.decoder.clone(), device, |name| {
             let at = weights.iter().position(|w| w.name == name)?;
             let weight = weights.swap_remove(at);
-            Some(Tensor::new(device, &weight.shape, weight.data))
+            Some(Tensor::stored(device, &weight.shape, weight.data))
         })
         .map_err(|error| anyhow::Error::new(error).context(unusable()))?;
         let vocabulary = Vocabulary::from_words(checkpoint.words.clone())

@@ -119,7 +119,7 @@ fn a_caption_is_what_the_parts_say_one_after_the_other() {
     let encoder = part.build(&device).expect("an encoder").fold();
     let decoder = Decoder::from_parameters(stored.decoder.clone(), &device, |name| {
         let weight = stored.weight(name)?;
-        Some(Tensor::new(&device, &weight.shape, weight.data.clone()))
+        Some(Tensor::stored(&device, &weight.shape, weight.data.clone()))
     });
     let decoder = decoder.expect("a decoder");
     let mut texts = Vec::new();
@@ -352,7 +352,11 @@ fn models_that_do_not_fit_are_named() {
         let buffers: Vec<(String, Vec<usize>, Vec<u8>)> = state
             .iter()
             .map(|(name, shape, values)| {
-                let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+                let bytes = values
+                    .singles()
+                    .iter()
+                    .flat_map(|x| x.to_le_bytes())
+                    .collect();
                 (name.to_owned(), shape.to_vec(), bytes)
             })
             .collect();

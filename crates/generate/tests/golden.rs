@@ -44,7 +44,7 @@ impl Original {
         let device = Device::cpu(2);
         let stored = |name: &str| {
             let array = checkpoint.weight(name)?;
-            Some(Tensor::new(&device, &array.shape, array.data.clone()))
+            Some(Tensor::stored(&device, &array.shape, array.data.clone()))
         };
         let decoder = Decoder::from_parameters(checkpoint.decoder.clone(), &device, stored);
         Self {

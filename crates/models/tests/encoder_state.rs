@@ -15,7 +15,7 @@ fn changed(
     let mut all = StateDict::default();
     for (name, shape, values) in state.iter() {
         if let Some((name, shape)) = change(name, shape) {
-            all.insert(name, shape, values.to_vec());
+            all.insert(name, shape, values.clone());
         }
     }
     all

@@ -6,10 +6,11 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use half::f16;
 use tensor::ops::{self, LstmWeights, Mask};
 use tensor::random::Random;
 use tensor::update::{Prepare, Rule, apply};
-use tensor::{Device, Matrix, Tape, Tensor, gemm};
+use tensor::{Device, Matrix, Numbers, Tape, Tensor, gemm, step};
 
 fn draw(device: &Device, stream: u64, shape: &[usize]) -> Tensor<f32> {
     let mut random = Random::new(1, stream);
@@ -50,12 +51,29 @@ fn products(c: &mut Criterion) {
 }
 
 /// A few rows times several large matrices in turn, as in a step of a search for one picture, beside `faer`; more bytes than a
-/// core's own caches hold. Throughput is in bytes of the matrices.
+/// core's own caches hold; and times the same numbers kept in 16 bits. Throughput is in bytes of the matrices in 32 bits.
 fn few_rows(c: &mut Criterion) {
     const SIZE: (usize, usize) = (512, 2536);
     let device = Device::cpu(1);
     let (k, n) = SIZE;
-    let matrices: Vec<Tensor<f32>> = (0..6).map(|i| draw(&device, 20 + i, &[k, n])).collect();
+    let halves: Vec<Vec<f16>> = (0..6)
+        .map(|i| draw(&device, 20 + i, &[k, n]))
+        .map(|drawn| drawn.data().iter().map(|&x| f16::from_f32(x)).collect())
+        .collect();
+    let narrow: Vec<Tensor<f32>> = halves
+        .iter()
+        .map(|numbers| Tensor::stored(&device, &[k, n], Numbers::from(numbers.clone())))
+        .collect();
+    let matrices: Vec<Tensor<f32>> = halves
+        .iter()
+        .map(|numbers| {
+            Tensor::new(
+                &device,
+                &[k, n],
+                numbers.iter().map(|h| h.to_f32()).collect(),
+            )
+        })
+        .collect();
     let mut group = c.benchmark_group("few rows");
     group.throughput(Throughput::Bytes((4 * k * n * matrices.len()) as u64));
     for m in [1, 3, 5, 12] {
@@ -87,6 +105,14 @@ fn few_rows(c: &mut Criterion) {
         for found in [f64::from(run()), f64::from(peer())] {
             assert!((found - want).abs() < 1e-4, "{found} and {want}");
         }
+        let run_narrow = || {
+            device.install(|| {
+                let products: Vec<_> = narrow.iter().map(|b| step::product(&a, b)).collect();
+                products[5].data()[(m - 1) * n + n - 2]
+            })
+        };
+        assert_eq!(run_narrow().to_bits(), run().to_bits(), "in 16 bits");
+        group.bench_function(format!("{m} rows, 16 bits"), |bench| bench.iter(run_narrow));
         group.bench_function(format!("{m} rows"), |bench| bench.iter(&mut run));
         group.bench_function(format!("{m} rows, faer"), |bench| bench.iter(&mut peer));
     }

@@ -10,6 +10,8 @@ use std::fmt::Debug;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
+use half::f16;
+
 /// A number that tensors are made of.
 #[allow(private_bounds)]
 pub trait Element:
@@ -40,6 +42,8 @@ pub trait Element:
     fn of(value: f64) -> Self;
     /// Exact for both types.
     fn to_f64(self) -> f64;
+    /// Exact for both types; for finite numbers.
+    fn of_half(half: f16) -> Self;
     /// e^x; within 2 ulp for f32; NaN stays NaN; at most about 1.7e38 for f32.
     fn exponential(self) -> Self;
     /// Hyperbolic tangent; NaN stays NaN.
@@ -52,8 +56,10 @@ pub trait Element:
     fn multiply_add(self, factor: Self, sum: Self) -> Self;
     /// Neither NaN nor infinite.
     fn finite(self) -> bool;
-    /// The same numbers for a GPU, which computes in f32; none for f64.
+    /// The same numbers for those who compute in f32 only; none for f64.
     fn singles(values: &[Self]) -> Option<&[f32]>;
+    /// The same numbers for writing; none for f64.
+    fn singles_mut(values: &mut [Self]) -> Option<&mut [f32]>;
     /// Numbers that come from a GPU; none for f64.
     fn from_singles(values: Vec<f32>) -> Option<Vec<Self>>;
 
@@ -82,6 +88,23 @@ impl Element for f32 {
 
     fn to_f64(self) -> f64 {
         f64::from(self)
+    }
+
+    #[inline(always)]
+    fn of_half(half: f16) -> Self {
+        // Without branches, and without f32 below the normal ones on the way (a device's threads take those for 0): numbers
+        // below 2^-14 are subtracted into place (Giesen, "half to float conversions", 2012).
+        const LEAST_NORMAL: u32 = 113 << 23;
+        let bits = u32::from(half.to_bits());
+        let magnitude = (bits & 0x7fff) << 13;
+        let normal = magnitude + (112 << 23);
+        let tiny = Self::from_bits(magnitude + LEAST_NORMAL) - Self::from_bits(LEAST_NORMAL);
+        let magnitude = if magnitude < 1 << 23 {
+            tiny.to_bits()
+        } else {
+            normal
+        };
+        Self::from_bits(magnitude | (bits & 0x8000) << 16)
     }
 
     #[inline(always)]
@@ -147,6 +170,10 @@ impl Element for f32 {
         Some(values)
     }
 
+    fn singles_mut(values: &mut [Self]) -> Option<&mut [f32]> {
+        Some(values)
+    }
+
     fn from_singles(values: Vec<f32>) -> Option<Vec<Self>> {
         Some(values)
     }
@@ -162,6 +189,10 @@ impl Element for f64 {
 
     fn to_f64(self) -> f64 {
         self
+    }
+
+    fn of_half(half: f16) -> Self {
+        half.to_f64()
     }
 
     fn exponential(self) -> Self {
@@ -193,6 +224,10 @@ impl Element for f64 {
         None
     }
 
+    fn singles_mut(_: &mut [Self]) -> Option<&mut [f32]> {
+        None
+    }
+
     fn from_singles(_: Vec<f32>) -> Option<Vec<Self>> {
         None
     }
@@ -216,6 +251,20 @@ mod tests {
     #[test]
     fn exponential_is_within_two_ulp() {
         assert!(worst(Element::exponential, f64::exp, -87.0, 88.0) < 2.4e-7);
+    }
+
+    #[test]
+    fn every_finite_half_is_what_it_stands_for() {
+        let device = crate::Device::cpu(1);
+        let halves = (0..=u16::MAX).map(f16::from_bits).filter(|h| h.is_finite());
+        // On a device's thread, where f32 below the normal ones count as 0.
+        device.install(|| {
+            for half in halves {
+                let want = half.to_f32().to_bits();
+                assert_eq!(f32::of_half(half).to_bits(), want, "{half:?}");
+                assert_eq!(f64::of_half(half), half.to_f64(), "{half:?}");
+            }
+        });
     }
 
     #[test]

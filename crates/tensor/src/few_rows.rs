@@ -8,6 +8,8 @@
 //! chunk's sum added to the result. So it has the bits that more rows would have, and what a search writes doesn't depend on how
 //! many pictures share its products. A test in `gemm` holds that.
 
+use std::ops::Range;
+
 use faer::MatMut;
 
 use crate::Element;
@@ -18,7 +20,7 @@ const MOST: usize = 12;
 /// Columns of one piece of work: long runs of memory, and sums of all rows that fit the first cache.
 pub(crate) const STRIP: usize = 256;
 /// Rows of the matrix that are read side by side.
-const DEEP: usize = 4;
+pub(crate) const DEEP: usize = 4;
 /// After so many products `faer` writes its sum out and begins a new one.
 const CHUNK: usize = 512;
 
@@ -35,19 +37,39 @@ pub(crate) fn multiply<T: Element>(
     (k, n): (usize, usize),
     accumulate: bool,
 ) {
+    let width = c.ncols();
+    let line = |at: usize| &b[at * n + from..][..width];
     vectorized(
         #[inline(always)]
-        || strip(c, from, (a, b), (k, n), accumulate),
+        || {
+            strip(
+                c,
+                k,
+                accumulate,
+                #[inline(always)]
+                |sums, at| match at.len() {
+                    DEEP => {
+                        let lines: [&[T]; DEEP] = std::array::from_fn(|d| line(at.start + d));
+                        add_to_all(sums, lines, |row, d| a[row * k + at.start + d]);
+                    }
+                    _ => {
+                        for at in at {
+                            add_to_all(sums, [line(at)], |row, _| a[row * k + at]);
+                        }
+                    }
+                },
+            );
+        },
     );
 }
 
+/// c (M, up to [`STRIP`]) = or += the sum over the `k` rows of a matrix, of which `add` adds up to [`DEEP`] to the sums.
 #[inline(always)]
-fn strip<T: Element>(
+pub(crate) fn strip<T: Element>(
     mut c: MatMut<'_, T>,
-    from: usize,
-    (a, b): (&[T], &[T]),
-    (k, n): (usize, usize),
+    k: usize,
     accumulate: bool,
+    mut add: impl FnMut(&mut [[T; STRIP]], Range<usize>),
 ) {
     let (rows, width) = (c.nrows(), c.ncols());
     let mut sums = [[T::ZERO; STRIP]; MOST];
@@ -58,16 +80,8 @@ fn strip<T: Element>(
         for sums in &mut *sums {
             sums[..width].fill(T::ZERO);
         }
-        let line = |at: usize| &b[at * n + from..][..width];
-        let mut at = first;
-        while at + DEEP <= last {
-            let lines: [&[T]; DEEP] = std::array::from_fn(|d| line(at + d));
-            add_to_all(sums, lines, |row, d| a[row * k + at + d]);
-            at += DEEP;
-        }
-        while at < last {
-            add_to_all(sums, [line(at)], |row, _| a[row * k + at]);
-            at += 1;
+        for at in (first..last).step_by(DEEP) {
+            add(sums, at..last.min(at + DEEP));
         }
         for (row, sums) in sums.iter().enumerate() {
             let c = c.as_mut().row_mut(row).try_as_row_major_mut();

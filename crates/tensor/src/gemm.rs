@@ -2,15 +2,16 @@
 //!
 //! Here: which product runs on which thread. Not here: the product itself, which is `faer`'s
 //! (measured against gemm, matrixmultiply and OpenBLAS on this project's shapes, see
-//! docs/speed.md) but for a few rows times a large matrix (`few_rows.rs`). The result is cut by columns, or by rows where it is narrow, into pieces that
-//! depend on the shape alone. faer's sequential product adds up every element in the same
-//! order wherever the cut is, and a test holds it to that.
+//! docs/speed.md) but for a few rows times a large matrix (`few_rows.rs`, `half_rows.rs`). The result is cut by
+//! columns, or by rows where it is narrow, into pieces that depend on the shape alone. faer's
+//! sequential product adds up every element in the same order wherever the cut is, and a test
+//! holds it to that.
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
-use crate::{Device, Element, few_rows};
+use crate::{Device, Element, Tensor, few_rows, half_rows};
 
 /// A row-major matrix, or the transpose of one, to be read.
 #[derive(Clone, Copy)]
@@ -93,15 +94,10 @@ pub fn gemm<T: Element>(
         m * n,
         "result of a product of {m} x {k} and {k} x {n}"
     );
-    let small = m * n * k < SMALL;
     if few_rows::suits(m) && !a.transposed && !b.transposed {
-        let c = MatMut::from_row_major_slice_mut(c, m, n);
-        let pieces = cut(c, n, few_rows::STRIP, MatMut::split_at_col_mut);
-        let piece = |(from, c)| few_rows::multiply(c, from, (a.data, b.data), (k, n), accumulate);
-        return match small {
-            true => pieces.into_iter().for_each(piece),
-            false => device.install(|| pieces.into_par_iter().for_each(piece)),
-        };
+        return strips(device, c, (m, n, k), |(from, c)| {
+            few_rows::multiply(c, from, (a.data, b.data), (k, n), accumulate);
+        });
     }
     let (a, b) = (a.view(), b.view());
     let beta = if accumulate {
@@ -110,7 +106,7 @@ pub fn gemm<T: Element>(
         Accum::Replace
     };
     let c = MatMut::from_row_major_slice_mut(c, m, n);
-    if small {
+    if m * n * k < SMALL {
         return matmul(c, beta, a, b, T::ONE, Par::Seq);
     }
     device.install(|| {
@@ -128,6 +124,48 @@ pub fn gemm<T: Element>(
             });
         }
     });
+}
+
+/// As [`gemm`] with the matrix `w` (K, N); a few rows read numbers that are kept in 16 bits as they are, to the same bits.
+///
+/// # Panics
+/// As [`gemm`].
+pub(crate) fn gemm_with<T: Element>(
+    device: &Device,
+    c: &mut [T],
+    a: Matrix<'_, T>,
+    w: &Tensor<T>,
+    accumulate: bool,
+) {
+    let (k, n) = w.rows_cols();
+    if few_rows::suits(a.rows)
+        && half_rows::suits()
+        && !a.transposed
+        && let Some(halves) = w.halves()
+    {
+        let (c, a, m) = (T::singles_mut(c), T::singles(a.data), a.rows);
+        let (c, a) = c.zip(a).expect("only f32 are kept in 16 bits");
+        assert!(a.len() == m * k && c.len() == m * n, "sizes of a product");
+        return strips(device, c, (m, n, k), |(from, c)| {
+            half_rows::multiply(c, from, (a, halves), (k, n), accumulate);
+        });
+    }
+    gemm(device, c, a, w.matrix(), accumulate);
+}
+
+/// `multiply` for each strip of c (M, N), of a product of the inner size K.
+fn strips<T: Element>(
+    device: &Device,
+    c: &mut [T],
+    (m, n, k): (usize, usize, usize),
+    multiply: impl Fn((usize, MatMut<'_, T>)) + Sync + Send,
+) {
+    let c = MatMut::from_row_major_slice_mut(c, m, n);
+    let pieces = cut(c, n, few_rows::STRIP, MatMut::split_at_col_mut);
+    match m * n * k < SMALL {
+        true => pieces.into_iter().for_each(multiply),
+        false => device.install(|| pieces.into_par_iter().for_each(multiply)),
+    }
 }
 
 type Pieces<'c, T> = Vec<(usize, MatMut<'c, T>)>;
@@ -156,7 +194,10 @@ fn cut<'c, T>(
 
 #[cfg(test)]
 mod tests {
+    use half::f16;
+
     use super::*;
+    use crate::Numbers;
     use crate::random::Random;
 
     fn naive(
@@ -220,6 +261,43 @@ mod tests {
                         .zip(&want)
                         .all(|(x, y)| (x - 2.0 * y).abs() < 1e-12),
                     "accumulate {m} {n} {k}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_in_16_bits_give_the_bits_that_they_give_in_32() {
+        let device = Device::cpu(2);
+        for (m, n, k) in [
+            (1, 300, 70),
+            (3, 2048, 515),
+            (4, 256, 602),
+            (5, 44, 9),
+            (12, 257, 4),
+            (13, 300, 40),
+            (2, 0, 3),
+            (2, 3, 0),
+        ] {
+            let mut random = Random::new(3, 0);
+            let a: Vec<f32> = (0..m * k).map(|_| random.uniform() as f32 - 0.5).collect();
+            // Every fourth below the normal ones of 16 bits.
+            let halves =
+                (0..k * n).map(|i| (random.uniform() - 0.5) * if i % 4 == 0 { 1e-5 } else { 1.0 });
+            let halves: Vec<f16> = halves.map(f16::from_f64).collect();
+            let wide: Vec<f32> = halves.iter().map(|h| h.to_f32()).collect();
+            let w = Tensor::stored(&device, &[k, n], Numbers::from(halves));
+            assert!(w.halves().is_some());
+            let (mut one, mut other) = (vec![1.0; m * n], vec![1.0; m * n]);
+            for accumulate in [false, true] {
+                let a = Matrix::new(&a, m, k);
+                gemm_with(&device, &mut one, a, &w, accumulate);
+                gemm(&device, &mut other, a, Matrix::new(&wide, k, n), accumulate);
+                assert!(
+                    one.iter()
+                        .zip(&other)
+                        .all(|(x, y)| x.to_bits() == y.to_bits()),
+                    "{m} {n} {k} {accumulate}"
                 );
             }
         }

@@ -14,7 +14,9 @@ mod element;
 mod few_rows;
 mod gemm;
 mod gpu;
+mod half_rows;
 pub mod inference;
+mod numbers;
 pub mod ops;
 mod parallel;
 pub mod random;
@@ -31,6 +33,7 @@ pub use cuda::{
 pub use device::Device;
 pub use element::Element;
 pub use gemm::{Matrix, gemm};
+pub use numbers::Numbers;
 pub use simd::vector_width;
 pub use tape::{Gradients, Tape, Var};
 pub use tensor::Tensor;

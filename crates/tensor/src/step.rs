@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use cuda::{Array, Gpu, kernels};
 
+use crate::gemm::gemm_with;
 use crate::ops::{self, Regions};
-use crate::{Element, Tensor, gemm, gpu};
+use crate::{Element, Tensor, gpu};
 
 fn gpu_of<T: Element>(x: &Tensor<T>) -> Option<&Arc<Gpu>> {
     x.device().gpu_for::<T>()
@@ -34,7 +35,11 @@ pub fn rows<T: Element>(x: &Tensor<T>, picked: &[usize]) -> Tensor<T> {
     }
     let mut rows = Vec::with_capacity(picked.len() * width);
     for &row in picked {
-        rows.extend_from_slice(&x.data()[row * width..(row + 1) * width]);
+        let at = row * width..(row + 1) * width;
+        match x.halves() {
+            Some(halves) => rows.extend(halves[at].iter().map(|&half| T::of_half(half))),
+            None => rows.extend_from_slice(&x.data()[at]),
+        }
     }
     Tensor::new(x.device(), &shape, rows)
 }
@@ -50,7 +55,7 @@ pub fn product<T: Element>(x: &Tensor<T>, w: &Tensor<T>) -> Tensor<T> {
         return tensor(x, &[n, m], y);
     }
     let mut y = vec![T::ZERO; n * m];
-    gemm(x.device(), &mut y, x.matrix(), w.matrix(), false);
+    gemm_with(x.device(), &mut y, x.matrix(), w, false);
     Tensor::new(x.device(), &[n, m], y)
 }
 
@@ -63,7 +68,7 @@ pub fn add_product<T: Element>(sums: &mut Tensor<T>, x: &Tensor<T>, w: &Tensor<T
         let sums = &mut sums.array_mut().all_mut();
         return gpu.multiply(sums, gpu::matrix(x), gpu::matrix(w), true);
     }
-    gemm(x.device(), sums.data_mut(), x.matrix(), w.matrix(), true);
+    gemm_with(x.device(), sums.data_mut(), x.matrix(), w, true);
 }
 
 /// x (N, K) · w (K, M) + bias (M).
@@ -81,7 +86,7 @@ pub fn affine<T: Element>(x: &Tensor<T>, w: &Tensor<T>, bias: &Tensor<T>) -> Ten
     for _ in 0..n {
         y.extend_from_slice(bias.data());
     }
-    gemm(x.device(), &mut y, x.matrix(), w.matrix(), true);
+    gemm_with(x.device(), &mut y, x.matrix(), w, true);
     Tensor::new(x.device(), &[n, m], y)
 }
 

@@ -1,15 +1,17 @@
 //! A dense row-major array on a device.
 //!
 //! Clones share the numbers; the first write to a shared tensor copies it. On a device with a GPU the numbers lie on the host,
-//! on the GPU or on both, and are copied when they are asked for where they aren't. Here: shape and storage. Not here:
-//! arithmetic (`ops`, `gpu`).
+//! on the GPU or on both, and are copied when they are asked for where they aren't. Numbers that a file has in 16 bits are kept
+//! so too, and converted when somebody asks for them. Here: shape and storage. Not here: arithmetic (`ops`, `gpu`).
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use cuda::Array;
+use half::f16;
 
-use crate::{Device, Element};
+use crate::numbers::widen;
+use crate::{Device, Element, Numbers};
 
 /// A dense, contiguous, row-major array.
 #[derive(Clone)]
@@ -18,12 +20,14 @@ pub struct Tensor<T: Element = f32> {
     buffer: Arc<Buffer<T>>,
 }
 
-/// Numbers that return to their device's cache when the last tensor is gone. They are in at least one of the two places.
+/// Numbers that return to their device's cache when the last tensor is gone. They are in at least one of the three places.
 struct Buffer<T: Element> {
     len: usize,
     host: OnceLock<Vec<T>>,
     /// For f32 on a device with a GPU.
     remote: OnceLock<Array<f32>>,
+    /// For f32 of a file that has them in 16 bits.
+    halves: Option<Vec<f16>>,
     device: Device,
 }
 
@@ -50,6 +54,7 @@ impl<T: Element> Clone for Buffer<T> {
             len: self.len,
             host,
             remote,
+            halves: None,
             device: self.device.clone(),
         }
     }
@@ -58,6 +63,11 @@ impl<T: Element> Clone for Buffer<T> {
 impl<T: Element> Buffer<T> {
     fn data(&self) -> &Vec<T> {
         self.host.get_or_init(|| {
+            if let Some(halves) = &self.halves {
+                let mut data = self.device.buffer(self.len);
+                widen(halves, &mut data);
+                return data;
+            }
             let array = self.remote.get().expect("numbers are somewhere");
             T::from_singles(array.to_vec()).expect("only f32 are on a GPU")
         })
@@ -65,7 +75,7 @@ impl<T: Element> Buffer<T> {
 
     fn array(&self) -> &Array<f32> {
         self.remote.get_or_init(|| {
-            let data = self.host.get().expect("numbers are somewhere");
+            let data = self.data();
             let gpu = self.device.gpu().expect("a device with a GPU");
             gpu.array_of(T::singles(data).expect("only f32 go to a GPU"))
         })
@@ -122,6 +132,7 @@ impl<T: Element> Tensor<T> {
             len,
             host,
             remote,
+            halves: None,
             device: device.clone(),
         };
         Self {
@@ -185,6 +196,7 @@ impl<T: Element> Tensor<T> {
         let buffer = Arc::make_mut(&mut self.buffer);
         buffer.data();
         buffer.remote.take();
+        buffer.halves = None;
         buffer.host.get_mut().expect("just put there")
     }
 
@@ -203,10 +215,16 @@ impl<T: Element> Tensor<T> {
     pub(crate) fn array_mut(&mut self) -> &mut Array<f32> {
         let buffer = Arc::make_mut(&mut self.buffer);
         buffer.array();
+        buffer.halves = None;
         if let Some(data) = buffer.host.take() {
             buffer.device.recycle(data);
         }
         buffer.remote.get_mut().expect("just put there")
+    }
+
+    /// The numbers in 16 bits, where they are kept so.
+    pub(crate) fn halves(&self) -> Option<&[f16]> {
+        self.buffer.halves.as_deref()
     }
 
     /// The same numbers under another shape.
@@ -237,6 +255,36 @@ impl<T: Element> Tensor<T> {
     pub fn matrix(&self) -> crate::Matrix<'_, T> {
         let (rows, cols) = self.rows_cols();
         crate::Matrix::new(self.data(), rows, cols)
+    }
+}
+
+impl Tensor<f32> {
+    /// A tensor of numbers that come from a file.
+    ///
+    /// # Panics
+    /// If their count is not the product of the shape.
+    pub fn stored(device: &Device, shape: &[usize], numbers: Numbers) -> Self {
+        let halves = match numbers {
+            Numbers::Singles(data) => return Self::new(device, shape, data),
+            Numbers::Halves(halves) => halves,
+        };
+        let len = halves.len();
+        assert_eq!(
+            shape.iter().product::<usize>(),
+            len,
+            "numbers for the shape {shape:?}"
+        );
+        let buffer = Buffer {
+            len,
+            host: OnceLock::new(),
+            remote: OnceLock::new(),
+            halves: Some(halves),
+            device: device.clone(),
+        };
+        Self {
+            shape: shape.to_vec(),
+            buffer: Arc::new(buffer),
+        }
     }
 }
 

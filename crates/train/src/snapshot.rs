@@ -59,7 +59,7 @@ pub(crate) fn take(job: &Job, trainer: &Trainer, progress: &Progress, kind: Kind
     let array = |(name, value): (String, Tensor)| NamedArray {
         name,
         shape: value.shape().to_vec(),
-        data: value.data().to_vec(),
+        data: value.data().to_vec().into(),
     };
     let of_encoder = || {
         let state = job.vision.iter().flat_map(|v| v.tuner.optimizer_state());
@@ -181,7 +181,7 @@ fn missing_average(name: &str) -> String {
 }
 
 fn tensor(array: &NamedArray, device: &Device) -> Tensor {
-    Tensor::new(device, &array.shape, array.data.clone())
+    Tensor::stored(device, &array.shape, array.data.clone())
 }
 
 pub(crate) fn mismatch(path: &Path, problem: String) -> TrainError {

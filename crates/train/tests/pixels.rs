@@ -98,7 +98,7 @@ fn only_the_named_blocks_learn_and_only_after_their_epoch() {
         let state = last.encoder.expect("an encoder inside").state;
         [0, 1].map(|n| {
             let name = format!("convolutions.{n}.weight");
-            state.get(&name).expect("a weight").1.to_vec()
+            state.get(&name).expect("a weight").1.singles().to_vec()
         })
     };
     let options = options(&dataset, &encoder, Generator::Lstm);
@@ -115,7 +115,7 @@ fn only_the_named_blocks_learn_and_only_after_their_epoch() {
     let first = loaded.state();
     let first = [0, 1].map(|n| {
         let name = format!("convolutions.{n}.weight");
-        first.get(&name).expect("a weight").1.to_vec()
+        first.get(&name).expect("a weight").1.singles().to_vec()
     });
     assert_eq!(weights(&frozen, "frozen"), first);
     let back = weights(&options, "back");

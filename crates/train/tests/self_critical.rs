@@ -219,7 +219,7 @@ fn the_output_layer_starts_divided_by_the_temperature() {
             true => 2.0,
             false => 1.0,
         };
-        for (x, y) in old.data.iter().zip(&new.data) {
+        for (x, y) in old.data.singles().iter().zip(&*new.data.singles()) {
             assert!(
                 (factor * x - y).abs() < 1e-6,
                 "{}: {x} became {y}",

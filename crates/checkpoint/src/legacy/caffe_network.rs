@@ -357,7 +357,7 @@ impl Builder {
         // The convolution's own bias is part of what is normalised.
         if let Some((_, bias)) = self.state.get(&format!("{}.bias", convolution.name)) {
             mean.iter_mut()
-                .zip(bias)
+                .zip(&*bias.singles())
                 .for_each(|(mean, bias)| *mean -= bias);
         }
         let stated = layer.batch_norm.as_ref().and_then(|b| b.eps);

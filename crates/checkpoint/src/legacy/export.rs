@@ -133,13 +133,14 @@ fn write_words(pickle: &mut PickleWriter<'_>, words: &[String], by_index: bool) 
 
 fn write_model(pickle: &mut PickleWriter<'_>, checkpoint: &Checkpoint) -> io::Result<()> {
     // `inconsistency` has compared the weights with the decoder's parameters.
-    let weight = |name: &str| -> &[f32] {
+    let weight = |name: &str| {
         let array = checkpoint.weight(name);
-        &array.expect("the weights were checked").data
+        array.expect("the weights were checked").data.singles()
     };
     let mut matrix = |key: &str, rows: usize, columns: usize, parts: &[&str]| {
         pickle.string(key)?;
-        let parts: Vec<&[f32]> = parts.iter().map(|name| weight(name)).collect();
+        let parts: Vec<_> = parts.iter().map(|name| weight(name)).collect();
+        let parts: Vec<&[f32]> = parts.iter().map(|part| &part[..]).collect();
         pickle.matrix(rows, columns, &parts)
     };
     match &checkpoint.decoder {

@@ -77,8 +77,11 @@ pub(super) fn driver_is_there() -> bool {
     // every name and folder that a driver ever had.
     #[cfg(target_os = "linux")]
     {
+        // It stays loaded: `cudarc` then finds it without loading it anew.
+        static DRIVER: OnceLock<Option<Library>> = OnceLock::new();
         // SAFETY: loads the driver's library, whose initialiser has no preconditions.
-        if unsafe { Library::new("libcuda.so.1") }.is_err() {
+        let load = || unsafe { Library::new("libcuda.so.1") }.ok();
+        if DRIVER.get_or_init(load).is_none() {
             return false;
         }
     }

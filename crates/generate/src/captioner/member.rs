@@ -180,7 +180,7 @@ fn decoder(
     Decoder::from_parameters(checkpoint.decoder.clone(), device, |name| {
         let at = weights.iter().position(|w| w.name == name)?;
         let weight = weights.swap_remove(at);
-        Some(Tensor::new(device, &weight.shape, weight.data))
+        Some(Tensor::stored(device, &weight.shape, weight.data))
     })
     .map_err(|source| CaptionError::Parameters {
         path: path.into(),

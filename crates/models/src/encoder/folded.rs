@@ -4,8 +4,6 @@
 //! last convolution before the sum. Several pictures run side by side, one a thread at a time; a single one is cut within
 //! its layers. Not here: training (`mod.rs`).
 
-use std::collections::HashMap;
-
 use nn::Parameters;
 use tensor::inference::{self, Activation};
 use tensor::ops::{self, Statistics};
@@ -44,22 +42,20 @@ impl FoldedEncoder {
         statistics: &(dyn Fn(&str) -> Statistics + Sync),
         device: &Device,
     ) -> Self {
-        let layers = network.convolutions();
-        // Each layer on a thread: they are as many numbers as the encoder's file.
-        let scaled = device.map(layers.len(), |i| {
-            let folded = batch_norm_folded(layers[i], parameters, statistics);
-            (layers[i].name.clone(), folded)
-        });
-        let mut scaled: Scaled = scaled.into_iter().collect();
-        let mut fold = |layers: &[Layer]| {
+        let source = Source {
+            parameters,
+            statistics,
+        };
+        let fold = |layers: &[Layer]| {
             let mut steps = Vec::new();
-            push(layers, &mut scaled, &mut steps);
+            push(layers, &source, &mut steps);
             steps
         };
+        let (trunk, head) = device.install(|| (fold(&network.trunk), fold(&network.head)));
         Self {
             device: device.clone(),
-            trunk: fold(&network.trunk),
-            head: fold(&network.head),
+            trunk,
+            head,
         }
     }
 
@@ -167,19 +163,22 @@ fn on_tape(x: &Tensor, operation: impl Fn(&mut Tape, tensor::Var) -> tensor::Var
     tape.value(y).clone()
 }
 
-/// Filters and bias of each convolution, by its name, with the batch norm in them.
-type Scaled = HashMap<String, (Tensor, Vec<f32>)>;
+/// What layers are made of.
+struct Source<'a> {
+    parameters: &'a Parameters,
+    statistics: &'a (dyn Fn(&str) -> Statistics + Sync),
+}
 
-fn push(layers: &[Layer], scaled: &mut Scaled, steps: &mut Vec<Step>) {
+fn push(layers: &[Layer], source: &Source<'_>, steps: &mut Vec<Step>) {
     for layer in layers {
         match layer {
             Layer::Convolution(c) => {
-                steps.push(pack(c, c.activation, scaled));
+                steps.push(pack(c, c.activation, source));
             }
             Layer::MaxPool(p) => steps.push(Step::MaxPool(*p)),
             Layer::AveragePool(p) => steps.push(Step::AveragePool(*p)),
             Layer::GlobalAverage => steps.push(Step::GlobalAverage),
-            Layer::Sequence(layers) => push(layers, scaled, steps),
+            Layer::Sequence(layers) => push(layers, source, steps),
             Layer::Residual {
                 main,
                 shortcut,
@@ -192,12 +191,12 @@ fn push(layers: &[Layer], scaled: &mut Scaled, steps: &mut Vec<Step>) {
                     last.activation == Activation::None && last.kind != Kind::Depthwise,
                     "a residual's long way ends in a plain convolution"
                 );
-                let Step::Dense(last) = pack(last, *activation, scaled) else {
+                let Step::Dense(last) = pack(last, *activation, source) else {
                     unreachable!("it isn't depthwise");
                 };
                 let (mut main, mut short) = (Vec::new(), Vec::new());
-                push(rest, scaled, &mut main);
-                push(shortcut, scaled, &mut short);
+                push(rest, source, &mut main);
+                push(shortcut, source, &mut short);
                 steps.push(Step::Residual {
                     main,
                     last,
@@ -208,43 +207,35 @@ fn push(layers: &[Layer], scaled: &mut Scaled, steps: &mut Vec<Step>) {
     }
 }
 
-/// Filters and bias of a layer with its batch norm in them.
-fn batch_norm_folded(
-    layer: &Convolution,
-    parameters: &Parameters,
-    statistics: &dyn Fn(&str) -> Statistics,
-) -> (Tensor, Vec<f32>) {
-    let value = |owner: &str, part| parameters.value(&format!("{owner}.{part}"));
+/// A layer ready for use: its batch norm is a factor for each filter, and a bias.
+fn pack(layer: &Convolution, activation: Activation, source: &Source<'_>) -> Step {
+    let value = |owner: &str, part| source.parameters.value(&format!("{owner}.{part}"));
     let filters = value(&layer.name, "weight");
-    let Some(norm) = &layer.norm else {
-        return (filters.clone(), value(&layer.name, "bias").data().to_vec());
+    let (slope, bias) = match &layer.norm {
+        None => {
+            let bias = value(&layer.name, "bias").data().to_vec();
+            (vec![1.0; bias.len()], bias)
+        }
+        Some(norm) => {
+            let [gamma, beta] = ["weight", "bias"].map(|part| value(norm, part).data());
+            let measured = (source.statistics)(norm);
+            let inverse = measured.inverse_deviation();
+            let slope: Vec<f32> = gamma.iter().zip(&inverse).map(|(g, i)| g * i).collect();
+            let means = measured.mean.data().iter();
+            let shifts = beta.iter().zip(means.zip(&slope));
+            let bias = shifts.map(|(b, (mean, s))| b - mean * s).collect();
+            (slope, bias)
+        }
     };
-    let [gamma, beta] = ["weight", "bias"].map(|part| value(norm, part).data());
-    let measured = statistics(norm);
-    let inverse = measured.inverse_deviation();
-    let slope: Vec<f32> = gamma.iter().zip(&inverse).map(|(g, i)| g * i).collect();
-    let mut scaled = Vec::with_capacity(filters.len());
-    for row in filters.data().chunks_exact(layer.outputs) {
-        scaled.extend(row.iter().zip(&slope).map(|(w, s)| w * s));
-    }
-    let scaled = Tensor::new(filters.device(), filters.shape(), scaled);
-    let means = measured.mean.data().iter();
-    let shifts = beta.iter().zip(means.zip(&slope));
-    (scaled, shifts.map(|(b, (mean, s))| b - mean * s).collect())
-}
-
-/// A layer ready for use.
-fn pack(layer: &Convolution, activation: Activation, scaled: &mut Scaled) -> Step {
-    let (filters, bias) = scaled.remove(&layer.name).expect("every layer is folded");
     let Pool {
         stride, padding, ..
     } = layer.window;
     match layer.kind {
-        Kind::Depthwise => Step::Depthwise(inference::Depthwise::new(
-            &filters, &bias, stride, padding, activation,
+        Kind::Depthwise => Step::Depthwise(inference::Depthwise::scaled(
+            filters, &slope, &bias, stride, padding, activation,
         )),
-        _ => Step::Dense(inference::Convolution::new(
-            &filters, &bias, stride, padding, activation,
+        _ => Step::Dense(inference::Convolution::scaled(
+            filters, &slope, &bias, stride, padding, activation,
         )),
     }
 }

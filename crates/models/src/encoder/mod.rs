@@ -290,7 +290,11 @@ fn layer_from_state<T: Element>(
     let filters = Tensor::new(device, &layer.shape(), state::from_stored(layer, stored));
     let vector = |name: &str| {
         let values = state.checked(name, &[layer.outputs])?;
-        Ok(Tensor::from_values(device, &[layer.outputs], values))
+        Ok(Tensor::from_values(
+            device,
+            &[layer.outputs],
+            &values.singles(),
+        ))
     };
     let mut all = vec![parameter(name, filters)];
     let (owner, parts) = match &layer.norm {

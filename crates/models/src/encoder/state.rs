@@ -5,14 +5,14 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
-use tensor::Element;
+use tensor::{Element, Numbers};
 
 use super::network::{Convolution, Kind, Network};
 
 /// Arrays by name, row-major, as PyTorch's `state_dict()` has them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct StateDict {
-    arrays: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    arrays: BTreeMap<String, (Vec<usize>, Numbers)>,
 }
 
 impl StateDict {
@@ -20,7 +20,13 @@ impl StateDict {
     ///
     /// # Panics
     /// If the numbers aren't as many as the shape says.
-    pub fn insert(&mut self, name: impl Into<String>, shape: Vec<usize>, values: Vec<f32>) {
+    pub fn insert(
+        &mut self,
+        name: impl Into<String>,
+        shape: Vec<usize>,
+        values: impl Into<Numbers>,
+    ) {
+        let values = values.into();
         assert_eq!(
             shape.iter().product::<usize>(),
             values.len(),
@@ -30,7 +36,7 @@ impl StateDict {
     }
 
     /// Shape and numbers of an array.
-    pub fn get(&self, name: &str) -> Option<(&[usize], &[f32])> {
+    pub fn get(&self, name: &str) -> Option<(&[usize], &Numbers)> {
         let (shape, values) = self.arrays.get(name)?;
         Some((shape, values))
     }
@@ -41,15 +47,15 @@ impl StateDict {
     }
 
     /// All arrays, by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[usize], &[f32])> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[usize], &Numbers)> {
         let arrays = self.arrays.iter();
-        arrays.map(|(name, (shape, values))| (name.as_str(), &shape[..], &values[..]))
+        arrays.map(|(name, (shape, values))| (name.as_str(), &shape[..], values))
     }
 
     /// All arrays by name, their numbers to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut [f32])> {
         let arrays = self.arrays.iter_mut();
-        arrays.map(|(name, (_, values))| (name.as_str(), &mut values[..]))
+        arrays.map(|(name, (_, values))| (name.as_str(), &mut values.singles_mut()[..]))
     }
 
     /// Whether the other has arrays of the same names and shapes.
@@ -71,7 +77,7 @@ impl StateDict {
     }
 
     /// The array called `name`, checked.
-    pub(super) fn checked(&self, name: &str, expected: &[usize]) -> Result<&[f32], EncoderError> {
+    pub(super) fn checked(&self, name: &str, expected: &[usize]) -> Result<&Numbers, EncoderError> {
         let name = || name.to_owned();
         match self.arrays.get(&name()) {
             None => Err(EncoderError::Missing {
@@ -204,11 +210,16 @@ fn passed_over(name: &str) -> bool {
 }
 
 /// Filters from a file's layout to ours.
-pub(super) fn from_stored<T: Element>(layer: &Convolution, stored: &[f32]) -> Vec<T> {
+pub(super) fn from_stored<T: Element>(layer: &Convolution, stored: &Numbers) -> Vec<T> {
     let mut ours = vec![T::ZERO; layer.shape().iter().product()];
-    permute(layer, |theirs, here| {
-        ours[here] = T::of(stored[theirs].into())
-    });
+    match stored {
+        Numbers::Singles(stored) => permute(layer, |theirs, here| {
+            ours[here] = T::of(stored[theirs].into());
+        }),
+        Numbers::Halves(stored) => permute(layer, |theirs, here| {
+            ours[here] = T::of_half(stored[theirs]);
+        }),
+    }
     ours
 }
 

@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use super::tile::{Block, Dense, PANEL, Panel, ROWS};
-use super::{Activation, LINE, Line};
+use super::{Activation, LINE, Line, scale};
 use crate::ops::Padding;
 use crate::ops::unfold::unfold;
 use crate::ops::window::Window;
@@ -51,6 +51,22 @@ impl Convolution {
         padding: Padding,
         activation: Activation,
     ) -> Self {
+        let ones = vec![1.0; bias.len()];
+        Self::scaled(filters, &ones, bias, stride, padding, activation)
+    }
+
+    /// As [`new`](Self::new), each filter times its factor in `slope`: they are scaled while they are packed.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    pub fn scaled(
+        filters: &Tensor,
+        slope: &[f32],
+        bias: &[f32],
+        stride: usize,
+        padding: Padding,
+        activation: Activation,
+    ) -> Self {
         let &[kh, kw, channels, m] = filters.shape() else {
             panic!(
                 "filters (KH, KW, C, M) were expected, not {:?}",
@@ -58,12 +74,14 @@ impl Convolution {
             );
         };
         assert_eq!(bias.len(), m, "one bias a filter");
+        assert_eq!(slope.len(), m, "one factor a filter");
         let device = filters.device();
         let on_gpu = device.gpu().map(|_| {
             let bias = Tensor::new(device, &[m], bias.to_vec());
-            [filters.clone(), bias]
+            [scale(filters, slope), bias]
         });
         let rows: Vec<&[f32]> = filters.data().chunks_exact(m.max(1)).collect();
+        let ones = vec![1.0; m];
         let mut cuts = Vec::new();
         let mut left = match on_gpu {
             Some(_) => 0,
@@ -80,19 +98,22 @@ impl Convolution {
         }
         let panel = |&(column, lines): &(usize, usize)| {
             let columns = (m - column).min(lines * LINE);
-            let pack = |row: &[f32], packed: &mut Vec<Line>| {
-                let part = &row[column..column + columns];
+            let pack = |row: &[f32], factors: &[f32], packed: &mut Vec<Line>| {
                 packed.extend((0..lines).map(|line| {
+                    let from = column + (line * LINE).min(columns);
+                    let to = column + ((line + 1) * LINE).min(columns);
                     let mut values = [0.0; LINE];
-                    let from = &part[(line * LINE).min(columns)..((line + 1) * LINE).min(columns)];
-                    values[..from.len()].copy_from_slice(from);
+                    let scaled = row[from..to].iter().zip(&factors[from..to]);
+                    for (value, (x, factor)) in values.iter_mut().zip(scaled) {
+                        *value = x * factor;
+                    }
                     Line(values)
                 }));
             };
             let mut weights = Vec::with_capacity(rows.len() * lines);
-            rows.iter().for_each(|row| pack(row, &mut weights));
+            rows.iter().for_each(|row| pack(row, slope, &mut weights));
             let mut biases = Vec::with_capacity(lines);
-            pack(bias, &mut biases);
+            pack(bias, &ones, &mut biases);
             Panel {
                 column,
                 columns,

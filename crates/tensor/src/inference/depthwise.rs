@@ -5,7 +5,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::Activation;
+use super::{Activation, scale};
 use crate::ops::Padding;
 use crate::ops::window::Window;
 use crate::parallel::for_pieces;
@@ -43,6 +43,22 @@ impl Depthwise {
         padding: Padding,
         activation: Activation,
     ) -> Self {
+        let ones = vec![1.0; bias.len()];
+        Self::scaled(filters, &ones, bias, stride, padding, activation)
+    }
+
+    /// As [`new`](Self::new), each filter times its factor in `slope`.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    pub fn scaled(
+        filters: &Tensor,
+        slope: &[f32],
+        bias: &[f32],
+        stride: usize,
+        padding: Padding,
+        activation: Activation,
+    ) -> Self {
         let &[kh, kw, channels] = filters.shape() else {
             panic!(
                 "filters (KH, KW, C) were expected, not {:?}",
@@ -50,6 +66,8 @@ impl Depthwise {
             );
         };
         assert_eq!(bias.len(), channels, "one bias a channel");
+        assert_eq!(slope.len(), channels, "one factor a channel");
+        let filters = scale(filters, slope);
         Self {
             kernel: [kh, kw],
             channels,

@@ -10,6 +10,17 @@ mod tile;
 pub use convolution::Convolution;
 pub use depthwise::Depthwise;
 
+use crate::Tensor;
+
+/// Filters (.., M), each times its factor.
+fn scale(filters: &Tensor, slope: &[f32]) -> Tensor {
+    let mut scaled = Vec::with_capacity(filters.len());
+    for row in filters.data().chunks_exact(slope.len().max(1)) {
+        scaled.extend(row.iter().zip(slope).map(|(w, s)| w * s));
+    }
+    Tensor::new(filters.device(), filters.shape(), scaled)
+}
+
 /// What follows a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Activation {

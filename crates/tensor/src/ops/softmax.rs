@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::gemm::gemm_with;
 use crate::simd::vectorized;
-use crate::{Element, Tape, Tensor, Var, gemm, gpu};
+use crate::{Element, Tape, Tensor, Var, gpu};
 
 /// ln softmax over every row of x (N, V).
 pub fn log_softmax<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
@@ -47,7 +48,7 @@ pub fn log_probabilities<T: Element>(
         return;
     }
     let bias = bias.data();
-    gemm(device, out, hidden.matrix(), weight.matrix(), false);
+    gemm_with(device, out, hidden.matrix(), weight, false);
     // Where p is above this, 1e-20 is lost in rounding.
     let (near, floor) = (T::of(-30.0), 1e-20);
     device.install(|| {
