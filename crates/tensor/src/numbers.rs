@@ -115,7 +115,7 @@ pub(crate) fn widen<T: Element>(halves: &[f16], to: &mut [T]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Device, Tensor};
+    use crate::{Device, Tensor, step};
 
     #[test]
     fn numbers_of_16_bits_become_what_they_stand_for() {
@@ -136,6 +136,17 @@ mod tests {
             (other.data(), other.halves().map(<[f16]>::len)),
             (&wide[..], Some(3))
         );
+    }
+
+    #[test]
+    fn rows_are_picked_from_numbers_of_16_bits() {
+        let halves: Vec<f16> = (0..6u8).map(f16::from).collect();
+        let mut table = Tensor::stored(&Device::cpu(1), &[3, 2], Numbers::from(halves));
+        let picked = step::rows(&table, &[2, 0, 2]);
+        assert_eq!(picked.data(), [4.0, 5.0, 0.0, 1.0, 4.0, 5.0]);
+        // Nobody shares it: it is written in place.
+        table.data_mut()[5] = 9.0;
+        assert_eq!(step::rows(&table, &[2]).data(), [4.0, 9.0]);
     }
 
     #[test]
