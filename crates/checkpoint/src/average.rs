@@ -5,6 +5,8 @@
 //! further (Wortsman et al. 2022). Encoders that learned with their decoders are averaged too; a checkpoint without one was trained
 //! on stored features, and the others' mean stands for it.
 
+use std::borrow::Cow;
+
 use crate::{Checkpoint, EncoderPart};
 
 impl Checkpoint {
@@ -28,15 +30,15 @@ impl Checkpoint {
         }
         for (i, weight) in self.weights.iter_mut().enumerate() {
             let others: Vec<_> = others.iter().map(|o| o.weights[i].data.singles()).collect();
-            mean(weight.data.singles_mut(), others.iter().map(|o| &o[..]));
+            mean(weight.data.singles_mut(), &others);
         }
         if let Some(encoder) = &mut self.encoder {
             let others: Vec<_> = others.iter().filter_map(|o| o.encoder.as_ref()).collect();
             for (name, values) in encoder.state.iter_mut() {
-                let others = others.iter().map(|part| part.state.get(name));
-                let others = others.map(|found| found.expect("compared").1.singles());
-                let others: Vec<_> = others.collect();
-                mean(values, others.iter().map(|o| &o[..]));
+                let found = others.iter().map(|part| part.state.get(name));
+                let found = found.map(|found| found.expect("compared").1.singles());
+                let others: Vec<_> = found.collect();
+                mean(values, &others);
             }
         }
         self.scores.clear();
@@ -55,10 +57,10 @@ fn differ(one: &Option<EncoderPart>, other: &Option<EncoderPart>) -> bool {
 }
 
 /// Replaces numbers by their mean with those of the others.
-fn mean<'a>(values: &mut [f32], others: impl Iterator<Item = &'a [f32]> + Clone) {
-    let share = 1.0 / (others.clone().count() + 1) as f64;
+fn mean(values: &mut [f32], others: &[Cow<'_, [f32]>]) {
+    let share = 1.0 / (others.len() + 1) as f64;
     for (j, x) in values.iter_mut().enumerate() {
-        let rest = others.clone().map(|other| f64::from(other[j]));
+        let rest = others.iter().map(|other| f64::from(other[j]));
         *x = ((f64::from(*x) + rest.sum::<f64>()) * share) as f32;
     }
 }

@@ -51,14 +51,6 @@ impl Numbers {
             Self::Halves(_) => unreachable!("just converted"),
         }
     }
-
-    /// All of them as f32.
-    pub fn into_singles(self) -> Vec<f32> {
-        match self {
-            Self::Singles(all) => all,
-            Self::Halves(all) => widened(&all),
-        }
-    }
 }
 
 impl From<Vec<f32>> for Numbers {
@@ -124,7 +116,7 @@ mod tests {
         let numbers = Numbers::from(halves);
         assert!(matches!(numbers, Numbers::Halves(_)));
         assert_eq!(numbers, Numbers::from(wide.clone()));
-        assert_eq!(numbers.clone().into_singles(), wide);
+        assert_eq!(*numbers.singles(), wide);
         assert_eq!(*numbers.clone().singles_mut(), wide);
         let mut tensor = Tensor::stored(&Device::cpu(1), &[3], numbers);
         let other = tensor.clone();

@@ -88,18 +88,8 @@ impl<T: Element> Tensor<T> {
     /// # Panics
     /// If the length is not the product of the shape.
     pub fn new(device: &Device, shape: &[usize], data: Vec<T>) -> Self {
-        assert_eq!(
-            shape.iter().product::<usize>(),
-            data.len(),
-            "numbers for the shape {shape:?}"
-        );
-        Self::from_places(
-            device,
-            shape,
-            data.len(),
-            OnceLock::from(data),
-            OnceLock::new(),
-        )
+        let len = data.len();
+        Self::from_places(device, shape, len, |buffer| buffer.host = data.into())
     }
 
     /// A tensor of numbers that are on the device's GPU.
@@ -107,34 +97,30 @@ impl<T: Element> Tensor<T> {
     /// # Panics
     /// If the length is not the product of the shape.
     pub(crate) fn from_array(device: &Device, shape: &[usize], array: Array<f32>) -> Self {
-        assert_eq!(
-            shape.iter().product::<usize>(),
-            array.len(),
-            "numbers for the shape {shape:?}"
-        );
-        Self::from_places(
-            device,
-            shape,
-            array.len(),
-            OnceLock::new(),
-            OnceLock::from(array),
-        )
+        let len = array.len();
+        Self::from_places(device, shape, len, |buffer| buffer.remote = array.into())
     }
 
+    /// A tensor of `len` numbers, which `put` puts in one of the places.
     fn from_places(
         device: &Device,
         shape: &[usize],
         len: usize,
-        host: OnceLock<Vec<T>>,
-        remote: OnceLock<Array<f32>>,
+        put: impl FnOnce(&mut Buffer<T>),
     ) -> Self {
-        let buffer = Buffer {
+        assert_eq!(
+            shape.iter().product::<usize>(),
             len,
-            host,
-            remote,
+            "numbers for the shape {shape:?}"
+        );
+        let mut buffer = Buffer {
+            len,
+            host: OnceLock::new(),
+            remote: OnceLock::new(),
             halves: None,
             device: device.clone(),
         };
+        put(&mut buffer);
         Self {
             shape: shape.to_vec(),
             buffer: Arc::new(buffer),
@@ -269,22 +255,7 @@ impl Tensor<f32> {
             Numbers::Halves(halves) => halves,
         };
         let len = halves.len();
-        assert_eq!(
-            shape.iter().product::<usize>(),
-            len,
-            "numbers for the shape {shape:?}"
-        );
-        let buffer = Buffer {
-            len,
-            host: OnceLock::new(),
-            remote: OnceLock::new(),
-            halves: Some(halves),
-            device: device.clone(),
-        };
-        Self {
-            shape: shape.to_vec(),
-            buffer: Arc::new(buffer),
-        }
+        Self::from_places(device, shape, len, |buffer| buffer.halves = Some(halves))
     }
 }
 

@@ -358,7 +358,7 @@ proptest! {
             y = ops::add(&mut tape, y, other);
         }
         let y = ops::relu6(&mut tape, y);
-        let packed = Convolution::new(&filters, bias.data(), stride, padding, Activation::Relu6);
+        let packed = Convolution::new(&filters, None, bias.data(), stride, padding, Activation::Relu6);
         let fast = packed.forward(&x, other.as_ref());
         prop_assert_eq!(fast.shape(), tape.value(y).shape());
         let scale = (k * k * c) as f32;
@@ -382,7 +382,7 @@ proptest! {
         let y = ops::depthwise_conv2d(&mut tape, vx, vw, stride, padding);
         let y = ops::add_bias(&mut tape, y, vb);
         let y = ops::relu(&mut tape, y);
-        let packed = Depthwise::new(&filters, bias.data(), stride, padding, Activation::Relu);
+        let packed = Depthwise::new(&filters, None, bias.data(), stride, padding, Activation::Relu);
         let fast = packed.forward(&x);
         prop_assert_eq!(fast.shape(), tape.value(y).shape());
         for (a, b) in fast.data().iter().zip(tape.value(y).data()) {
@@ -417,6 +417,7 @@ fn nothing_depends_on_the_number_of_threads() {
         });
         let fused = Convolution::new(
             &inputs[1],
+            None,
             inputs[4].data()[..16].as_ref(),
             2,
             Padding::Same,
@@ -425,6 +426,7 @@ fn nothing_depends_on_the_number_of_threads() {
         let middle = fused.forward(&inputs[0], None);
         let wide = Depthwise::new(
             &inputs[2],
+            None,
             &inputs[4].data()[..16],
             2,
             Padding::Same,
@@ -454,6 +456,13 @@ fn nan_reaches_the_end() {
     let pooled = ops::max_pool(&mut tape, v, [2, 2], 2, Padding::Each(0));
     assert!(tape.value(pooled).data().iter().any(|x| x.is_nan()));
     let filters = random::<f32>(&device, &[1, 1, 2, 3], 2);
-    let conv = Convolution::new(&filters, &[0.0; 3], 1, Padding::Same, Activation::Relu6);
+    let conv = Convolution::new(
+        &filters,
+        None,
+        &[0.0; 3],
+        1,
+        Padding::Same,
+        Activation::Relu6,
+    );
     assert!(conv.forward(&x, None).data().iter().any(|x| x.is_nan()));
 }

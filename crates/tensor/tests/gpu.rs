@@ -348,9 +348,10 @@ fn layers_of_inference(device: &Device, cpu: &Device) {
             .map(|(shape, seed)| random::<f32>(device, &shape, seed));
             let bias: Vec<f32> = (0..7).map(|i| i as f32 - 3.0).collect();
             let dense =
-                inference::Convolution::new(&dense, &bias, stride, Padding::Same, activation);
+                inference::Convolution::new(&dense, None, &bias, stride, Padding::Same, activation);
             let depthwise = inference::Depthwise::new(
                 &depthwise,
+                None,
                 &bias[..5],
                 stride,
                 Padding::Same,
@@ -374,7 +375,7 @@ fn layers_of_inference(device: &Device, cpu: &Device) {
     let mut x = random::<f32>(device, &[1, 2, 2, 1], 1);
     x.data_mut()[3] = f32::NAN;
     let one = Tensor::new(device, &[1, 1, 1], vec![1.0]);
-    let layer = inference::Depthwise::new(&one, &[0.0], 1, Padding::Same, Activation::Relu6);
+    let layer = inference::Depthwise::new(&one, None, &[0.0], 1, Padding::Same, Activation::Relu6);
     assert!(layer.forward(&x).data()[3].is_nan());
     for at in [0, 3] {
         x.data_mut().fill(1.0);

@@ -214,7 +214,7 @@ fn pack(layer: &Convolution, activation: Activation, source: &Source<'_>) -> Ste
     let (slope, bias) = match &layer.norm {
         None => {
             let bias = value(&layer.name, "bias").data().to_vec();
-            (vec![1.0; bias.len()], bias)
+            (None, bias)
         }
         Some(norm) => {
             let [gamma, beta] = ["weight", "bias"].map(|part| value(norm, part).data());
@@ -224,18 +224,28 @@ fn pack(layer: &Convolution, activation: Activation, source: &Source<'_>) -> Ste
             let means = measured.mean.data().iter();
             let shifts = beta.iter().zip(means.zip(&slope));
             let bias = shifts.map(|(b, (mean, s))| b - mean * s).collect();
-            (slope, bias)
+            (Some(slope), bias)
         }
     };
     let Pool {
         stride, padding, ..
     } = layer.window;
     match layer.kind {
-        Kind::Depthwise => Step::Depthwise(inference::Depthwise::scaled(
-            filters, &slope, &bias, stride, padding, activation,
+        Kind::Depthwise => Step::Depthwise(inference::Depthwise::new(
+            filters,
+            slope.as_deref(),
+            &bias,
+            stride,
+            padding,
+            activation,
         )),
-        _ => Step::Dense(inference::Convolution::scaled(
-            filters, &slope, &bias, stride, padding, activation,
+        _ => Step::Dense(inference::Convolution::new(
+            filters,
+            slope.as_deref(),
+            &bias,
+            stride,
+            padding,
+            activation,
         )),
     }
 }

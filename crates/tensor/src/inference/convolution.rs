@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use super::tile::{Block, Dense, PANEL, Panel, ROWS};
-use super::{Activation, LINE, Line, scale};
+use super::{Activation, LINE, Line, times};
 use crate::ops::Padding;
 use crate::ops::unfold::unfold;
 use crate::ops::window::Window;
@@ -40,28 +40,13 @@ const PIECE: usize = 1 << 18;
 const PIECES: usize = 16;
 
 impl Convolution {
-    /// Packs filters (KH, KW, C, M) with one bias a filter.
+    /// Packs filters (KH, KW, C, M), each times its factor in `slope` if there is one, with one bias a filter.
     ///
     /// # Panics
     /// If the shapes don't fit.
     pub fn new(
         filters: &Tensor,
-        bias: &[f32],
-        stride: usize,
-        padding: Padding,
-        activation: Activation,
-    ) -> Self {
-        let ones = vec![1.0; bias.len()];
-        Self::scaled(filters, &ones, bias, stride, padding, activation)
-    }
-
-    /// As [`new`](Self::new), each filter times its factor in `slope`: they are scaled while they are packed.
-    ///
-    /// # Panics
-    /// As [`new`](Self::new).
-    pub fn scaled(
-        filters: &Tensor,
-        slope: &[f32],
+        slope: Option<&[f32]>,
         bias: &[f32],
         stride: usize,
         padding: Padding,
@@ -74,14 +59,13 @@ impl Convolution {
             );
         };
         assert_eq!(bias.len(), m, "one bias a filter");
-        assert_eq!(slope.len(), m, "one factor a filter");
+        assert!(slope.is_none_or(|s| s.len() == m), "one factor a filter");
         let device = filters.device();
         let on_gpu = device.gpu().map(|_| {
             let bias = Tensor::new(device, &[m], bias.to_vec());
-            [scale(filters, slope), bias]
+            [times(filters, slope), bias]
         });
         let rows: Vec<&[f32]> = filters.data().chunks_exact(m.max(1)).collect();
-        let ones = vec![1.0; m];
         let mut cuts = Vec::new();
         let mut left = match on_gpu {
             Some(_) => 0,
@@ -98,14 +82,15 @@ impl Convolution {
         }
         let panel = |&(column, lines): &(usize, usize)| {
             let columns = (m - column).min(lines * LINE);
-            let pack = |row: &[f32], factors: &[f32], packed: &mut Vec<Line>| {
+            let pack = |row: &[f32], slope: Option<&[f32]>, packed: &mut Vec<Line>| {
                 packed.extend((0..lines).map(|line| {
                     let from = column + (line * LINE).min(columns);
                     let to = column + ((line + 1) * LINE).min(columns);
                     let mut values = [0.0; LINE];
-                    let scaled = row[from..to].iter().zip(&factors[from..to]);
-                    for (value, (x, factor)) in values.iter_mut().zip(scaled) {
-                        *value = x * factor;
+                    values[..to - from].copy_from_slice(&row[from..to]);
+                    if let Some(slope) = slope {
+                        let scaled = values.iter_mut().zip(&slope[from..to]);
+                        scaled.for_each(|(value, factor)| *value *= factor);
                     }
                     Line(values)
                 }));
@@ -113,7 +98,7 @@ impl Convolution {
             let mut weights = Vec::with_capacity(rows.len() * lines);
             rows.iter().for_each(|row| pack(row, slope, &mut weights));
             let mut biases = Vec::with_capacity(lines);
-            pack(bias, &ones, &mut biases);
+            pack(bias, None, &mut biases);
             Panel {
                 column,
                 columns,

@@ -5,7 +5,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::{Activation, scale};
+use super::{Activation, times};
 use crate::ops::Padding;
 use crate::ops::window::Window;
 use crate::parallel::for_pieces;
@@ -32,28 +32,13 @@ const TILE: usize = 7;
 const SHORT_TILE: usize = 3;
 
 impl Depthwise {
-    /// Takes filters (KH, KW, C) with one bias a channel.
+    /// Takes filters (KH, KW, C), each times its factor in `slope` if there is one, with one bias a channel.
     ///
     /// # Panics
     /// If the shapes don't fit.
     pub fn new(
         filters: &Tensor,
-        bias: &[f32],
-        stride: usize,
-        padding: Padding,
-        activation: Activation,
-    ) -> Self {
-        let ones = vec![1.0; bias.len()];
-        Self::scaled(filters, &ones, bias, stride, padding, activation)
-    }
-
-    /// As [`new`](Self::new), each filter times its factor in `slope`.
-    ///
-    /// # Panics
-    /// As [`new`](Self::new).
-    pub fn scaled(
-        filters: &Tensor,
-        slope: &[f32],
+        slope: Option<&[f32]>,
         bias: &[f32],
         stride: usize,
         padding: Padding,
@@ -66,8 +51,11 @@ impl Depthwise {
             );
         };
         assert_eq!(bias.len(), channels, "one bias a channel");
-        assert_eq!(slope.len(), channels, "one factor a channel");
-        let filters = scale(filters, slope);
+        assert!(
+            slope.is_none_or(|s| s.len() == channels),
+            "one factor a channel"
+        );
+        let filters = times(filters, slope);
         Self {
             kernel: [kh, kw],
             channels,

@@ -11,14 +11,11 @@ pub use convolution::Convolution;
 pub use depthwise::Depthwise;
 
 use crate::Tensor;
+use crate::ops::normed::scaled;
 
-/// Filters (.., M), each times its factor.
-fn scale(filters: &Tensor, slope: &[f32]) -> Tensor {
-    let mut scaled = Vec::with_capacity(filters.len());
-    for row in filters.data().chunks_exact(slope.len().max(1)) {
-        scaled.extend(row.iter().zip(slope).map(|(w, s)| w * s));
-    }
-    Tensor::new(filters.device(), filters.shape(), scaled)
+/// Filters (.., M), each times its factor if there is one.
+fn times(filters: &Tensor, slope: Option<&[f32]>) -> Tensor {
+    slope.map_or_else(|| filters.clone(), |slope| scaled(filters, slope))
 }
 
 /// What follows a convolution.

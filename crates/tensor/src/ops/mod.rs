@@ -14,7 +14,7 @@ mod dropout;
 mod elementwise;
 mod linear;
 mod lstm;
-mod normed;
+pub(crate) mod normed;
 mod pool;
 mod rnn;
 mod rows;

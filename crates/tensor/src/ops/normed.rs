@@ -198,8 +198,9 @@ impl Layer {
             let shift: Vec<f32> = shift.iter().map(|x| x.to_f64() as f32).collect();
             let (stride, padding, act) = (self.stride, self.padding, self.activation);
             let y = match self.depthwise {
-                true => inference::Depthwise::new(filters, &shift, stride, padding, act).forward(x),
-                false => inference::Convolution::new(filters, &shift, stride, padding, act)
+                true => inference::Depthwise::new(filters, None, &shift, stride, padding, act)
+                    .forward(x),
+                false => inference::Convolution::new(filters, None, &shift, stride, padding, act)
                     .forward(x, None),
             };
             return same_type(y);
@@ -247,7 +248,7 @@ impl Layer {
                 let turned = Tensor::new(device, filters.shape(), turned);
                 let (none, zeros) = (Activation::None, vec![0.0; c]);
                 let padding = Padding::Each(window.y.before);
-                let layer = inference::Depthwise::new(&turned, &zeros, 1, padding, none);
+                let layer = inference::Depthwise::new(&turned, None, &zeros, 1, padding, none);
                 return same_type(layer.forward(gradient));
             }
         }
@@ -264,9 +265,9 @@ fn same_type<T: Element>(x: Tensor<f32>) -> Tensor<T> {
 }
 
 /// Each column times its number.
-fn scaled<T: Element>(x: &Tensor<T>, slope: &[T]) -> Tensor<T> {
+pub(crate) fn scaled<T: Element>(x: &Tensor<T>, slope: &[T]) -> Tensor<T> {
     let mut y = x.clone();
-    for row in y.data_mut().chunks_exact_mut(slope.len()) {
+    for row in y.data_mut().chunks_exact_mut(slope.len().max(1)) {
         vectorized(
             #[inline(always)]
             || row.iter_mut().zip(slope).for_each(|(y, &s)| *y *= s),
