@@ -2,7 +2,7 @@
 //!
 //! Here: what `eval`, `predict` and `demo` share. Not here: the search (`generate`).
 
-use generate::{BeamOptions, Limits};
+use generate::BeamOptions;
 use tensor::Tensor;
 
 use crate::model::Model;
@@ -24,7 +24,7 @@ pub(crate) struct Written {
 pub(crate) fn write(
     model: &Model,
     rows: &[&[f32]],
-    beam_size: usize,
+    search: &BeamOptions,
     mut done: impl FnMut(usize),
 ) -> anyhow::Result<Vec<Written>> {
     let decoder = &model.decoder;
@@ -38,9 +38,9 @@ pub(crate) fn write(
         };
         let features = Tensor::new(decoder.device(), shape, block.concat());
         let start = decoder.start(&features);
-        let captions = decoder.device().install(|| match beam_size {
-            1 => generate::greedy(decoder, &start, block.len(), &Limits::default()),
-            _ => generate::beam(decoder, &start, block.len(), &BeamOptions::new(beam_size)),
+        let captions = decoder.device().install(|| match search.beam_size {
+            1 => generate::greedy(decoder, &start, block.len(), &search.limits),
+            _ => generate::beam(decoder, &start, block.len(), search),
         })?;
         for best in captions {
             // A search that finds nothing is an error of its own, so there is a first one.

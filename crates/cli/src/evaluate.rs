@@ -8,6 +8,7 @@ use std::path::Path;
 
 use data::picture::DecodeLimits;
 use data::{Dataset, Encoded, Features, ImageRecord, Split};
+use generate::BeamOptions;
 use report::{Candidate, ImageBlob, Reference};
 use tensor::Device;
 
@@ -81,7 +82,7 @@ pub(crate) fn caption(
     images: &[&ImageRecord],
     features: &Features,
     picture_folder: &Path,
-    beam_size: usize,
+    search: &BeamOptions,
     done: impl FnMut(usize),
 ) -> anyhow::Result<Vec<ImageBlob>> {
     let row = |image: &&ImageRecord| {
@@ -95,7 +96,7 @@ pub(crate) fn caption(
         })
     };
     let rows: Vec<&[f32]> = images.iter().map(row).collect::<Result<_, _>>()?;
-    let written = captions::write(model, &rows, beam_size, done)?;
+    let written = captions::write(model, &rows, search, done)?;
     let blob = |(image, written): (&&ImageRecord, captions::Written)| ImageBlob {
         imgid: Some(image.imgid.into()),
         references: Some(references(image)),

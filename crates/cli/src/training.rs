@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use train::{Control, Event, Options, Outcome, Overrides, Reason};
 
 use crate::exit::{Exit, Failure};
@@ -90,6 +90,8 @@ struct Display<'a> {
     last_line: Instant,
     /// Sentences since `started`, for the speed.
     captions: u64,
+    /// Step that this process began at, and when.
+    first: (u64, Instant),
     total: u64,
     max_epochs: u64,
     best: Option<f64>,
@@ -114,6 +116,7 @@ impl<'a> Display<'a> {
             started: now,
             last_line: now,
             captions: 0,
+            first: (0, now),
             total: 0,
             max_epochs: 0,
             best: None,
@@ -174,8 +177,8 @@ impl<'a> Display<'a> {
         self.max_epochs = *max_epochs;
         self.bar.set_length(*total_iterations);
         self.bar.set_position(*iteration);
-        self.bar.reset_eta();
         self.bar.set_style(bar_style());
+        self.first = (*iteration, Instant::now());
         writeln!(self.out, "run     {}", run.display())?;
         writeln!(
             self.out,
@@ -218,6 +221,7 @@ impl<'a> Display<'a> {
         let best = self
             .best
             .map_or_else(|| "-".to_owned(), |b| format!("{b:.2}"));
+        let left = spelled(self.left(*iteration));
         // The cost of a self-critical step is about 0 whatever the model does.
         let (short, long) = match smooth_reward {
             None => (
@@ -233,18 +237,26 @@ impl<'a> Display<'a> {
             self.bar
                 .set_prefix(format!("epoch {epoch:.1}/{}", self.max_epochs));
             // Short enough for 80 columns; the end is cut off where it is not.
-            self.bar
-                .set_message(format!("{short}  best {best}  {rate:.0} captions/s"));
+            self.bar.set_message(format!(
+                "{left}  {short}  best {best}  {rate:.0} captions/s"
+            ));
         }
         if self.lines && self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
             eprintln!(
-                "step {iteration}/{}  epoch {epoch:.2}/{}  {rate:.0} captions/s  {long}  best {best}  {}",
-                self.total,
-                self.max_epochs,
-                left(self.bar.eta())
+                "step {iteration}/{}  epoch {epoch:.2}/{}  {rate:.0} captions/s  {long}  best {best}  {left}",
+                self.total, self.max_epochs,
             );
         }
+    }
+
+    /// How long the steps after `iteration` take if they take what those of this process took, evaluations included: over
+    /// so many that one evaluation doesn't make hours of them.
+    fn left(&self, iteration: u64) -> Duration {
+        let (first, since) = self.first;
+        let done = iteration.saturating_sub(first).max(1);
+        let left = self.total.saturating_sub(iteration);
+        since.elapsed().mul_f64(left as f64 / done as f64)
     }
 
     fn show_evaluation(&mut self, event: &Event) -> std::io::Result<()> {
@@ -283,16 +295,11 @@ impl<'a> Display<'a> {
 }
 
 fn bar_style() -> ProgressStyle {
-    let eta = |state: &ProgressState, f: &mut dyn std::fmt::Write| {
-        // A failed write to the terminal's line buffer leaves the line short, nothing else.
-        let _ = f.write_str(&left(state.eta()));
-    };
-    ProgressStyle::with_template("{prefix} {bar:12.cyan/blue} {left}  {wide_msg}")
+    ProgressStyle::with_template("{prefix} {bar:12.cyan/blue} {wide_msg}")
         .expect("a constant template")
-        .with_key("left", eta)
 }
 
-fn left(time: Duration) -> String {
+fn spelled(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
         0..60 => format!("{seconds} s left"),

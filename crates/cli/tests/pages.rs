@@ -72,6 +72,14 @@ fn the_monitor_shows_runs_and_ends_with_0() {
     let killed = Command::new("kill").args(["-TERM", &id]).status();
     assert!(killed.expect("kill").success());
     assert_eq!(serving.child.wait().expect("it ends").code(), Some(0));
+    let once = run_in(dir, "monitor runs --json").ok();
+    let once: serde_json::Value = serde_json::from_str(&once).expect("JSON");
+    assert_eq!(once["runs"][0]["id"], "runs/a");
+    assert_eq!(once["runs"][0]["state"], "finished");
+    let ran = run_in(dir, "monitor runs elsewhere --json");
+    assert_eq!(ran.code, 1);
+    assert_eq!(ran.err, "`elsewhere` isn't there\n");
+    assert!(ran.out.contains("runs/a"), "{}", ran.out);
 }
 
 #[test]

@@ -18,6 +18,7 @@ use std::cmp::Ordering;
 use models::Decode;
 use rayon::prelude::*;
 
+use crate::consensus::by_consensus;
 use crate::paths::{Path, Paths};
 use crate::required::{Required, StateId};
 use crate::rows::{Rows, Scores};
@@ -35,6 +36,9 @@ pub struct BeamOptions {
     /// Sentences are ranked by log probability / words^`length_penalty`, END counted among the words: 0 as NeuralTalk, 1 by
     /// the mean of a word; the larger, the longer the captions.
     pub length_penalty: f64,
+    /// Of the `beam_size` sentences found, those that agree most with the others come first, not the likeliest: what people
+    /// would like best on average (minimum Bayes risk).
+    pub consensus: bool,
     /// Length, rows per step, constraints.
     pub limits: Limits,
 }
@@ -46,7 +50,16 @@ impl BeamOptions {
             beam_size,
             n_best: 1,
             length_penalty: 0.0,
+            consensus: false,
             limits: Limits::default(),
+        }
+    }
+
+    /// Sentences that have to be found for each picture.
+    fn wanted(&self) -> usize {
+        match self.consensus {
+            true => self.beam_size,
+            false => self.n_best,
         }
     }
 
@@ -222,15 +235,15 @@ impl Search {
         }
     }
 
-    /// True if no further step can change the first `n_best` captions.
+    /// True if no further step can change the captions that are wanted.
     fn is_done(&self, plan: &Plan<'_>) -> bool {
         let options = plan.options;
         if self.beams.iter().all(|beam| beam.finished) {
             return true;
         }
-        let mut whole = self.whole(plan).take(options.n_best);
+        let mut whole = self.whole(plan).take(options.wanted());
         let mut worst = f64::INFINITY;
-        for _ in 0..options.n_best {
+        for _ in 0..options.wanted() {
             match whole.next() {
                 Some(beam) if beam.finished => worst = beam.score,
                 _ => return false,
@@ -350,8 +363,13 @@ impl Search {
 
     fn captions(&self, plan: &Plan<'_>) -> Vec<Caption> {
         let caption = |beam: &Beam| self.paths.caption(beam.path, beam.log_prob);
-        let whole = self.whole(plan).take(plan.options.n_best);
-        whole.map(caption).collect()
+        let whole = self.whole(plan).take(plan.options.wanted());
+        let mut captions: Vec<Caption> = whole.map(caption).collect();
+        if plan.options.consensus {
+            captions = by_consensus(captions);
+            captions.truncate(plan.options.n_best);
+        }
+        captions
     }
 }
 

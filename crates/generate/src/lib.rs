@@ -1,6 +1,6 @@
 //! Search over a sentence decoder, and the facade from pictures to captions.
 //!
-//! Here: greedy and beam search as NeuralTalk does them, sampling, constraints on words, ensembles; and [`Captioner`], which
+//! Here: greedy and beam search as NeuralTalk does them, consensus, sampling, constraints on words, ensembles; and [`Captioner`], which
 //! puts picture decoding, encoder, decoder and search behind one call. Many
 //! pictures and all their partial sentences travel through the decoder together.
 //! Not here: how a decoder computes (`models`), scores against references (`metrics`).
@@ -11,6 +11,7 @@
 mod beam;
 mod caption;
 mod captioner;
+mod consensus;
 mod constraints;
 mod ensemble;
 mod error;

@@ -70,6 +70,7 @@ fn options(beam_size: usize, n_best: usize, max_steps: usize) -> BeamOptions {
         beam_size,
         n_best,
         length_penalty: 0.0,
+        consensus: false,
         limits: Limits {
             max_steps,
             ..Limits::default()

@@ -20,6 +20,7 @@ fn options(beam_size: usize, max_steps: usize, constraints: Constraints) -> Beam
         beam_size,
         n_best: beam_size,
         length_penalty: 0.0,
+        consensus: false,
         limits: Limits {
             max_steps,
             constraints,

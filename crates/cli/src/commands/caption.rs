@@ -91,8 +91,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "A", default_value_t = 0.0, help_heading = "Search")]
     length_penalty: f64,
 
+    /// The caption that agrees most with the others of the beam first, instead of the likeliest
+    #[arg(long, help_heading = "Search")]
+    consensus: bool,
+
     /// Draw words at this temperature instead of searching: 1 is the model's own, towards 0 greedy
-    #[arg(long, value_name = "T", conflicts_with_all = ["require", "length_penalty"], help_heading = "Search")]
+    #[arg(long, value_name = "T", conflicts_with_all = ["require", "length_penalty", "consensus"], help_heading = "Search")]
     temperature: Option<f64>,
 
     /// Draw from the N likeliest words only
@@ -436,6 +440,7 @@ impl Args {
             max_words: self.max_words,
             min_words: self.min_words,
             length_penalty: self.length_penalty,
+            consensus: self.consensus,
             start_with: self.start_with.clone(),
             require: self.require.clone(),
             forbid: self.forbid.clone(),

@@ -8,6 +8,7 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 use data::{Dataset, Features, Split};
+use generate::BeamOptions;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use report::{Candidate, ImageBlob, ResultStruct, ScoreTable};
 use serde_json::json;
@@ -57,6 +58,10 @@ pub(crate) struct Args {
     /// Partial sentences kept for each picture; 1 is greedy
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = super::beam_size)]
     beam_size: usize,
+
+    /// The caption that agrees most with the others of the beam, instead of the likeliest
+    #[arg(long)]
+    consensus: bool,
 
     /// Only the first N pictures of the split, -1 for all
     #[arg(short, long, value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
@@ -118,13 +123,17 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
         }
         None => evaluate::encode(&model, &images, &place.pictures, &device)?,
     };
+    let search = BeamOptions {
+        consensus: args.consensus,
+        ..BeamOptions::new(args.beam_size)
+    };
     let bar = progress(images.len());
     let blobs = evaluate::caption(
         &model,
         &images,
         &features,
         &place.pictures,
-        args.beam_size,
+        &search,
         |done| bar.set_position(done as u64),
     )?;
     bar.finish_and_clear();
@@ -148,7 +157,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     if args.json {
         let report = json!({
             "checkpoint": args.checkpoint, "dataset": dataset.name, "split": args.split,
-            "images": images.len(), "beam_size": args.beam_size, "perplexity": perplexity,
+            "images": images.len(), "beam_size": args.beam_size, "consensus": args.consensus, "perplexity": perplexity,
             "scores": scores.json(), "result_struct": args.result_struct_filename,
         });
         writeln!(out, "{report:#}")?;
@@ -166,11 +175,12 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     if !args.json {
         writeln!(
             out,
-            "{} pictures of {} ({}), beam {}; captions in {}",
+            "{} pictures of {} ({}), beam {}{}; captions in {}",
             images.len(),
             dataset.name,
             args.split,
             args.beam_size,
+            if args.consensus { " by consensus" } else { "" },
             args.result_struct_filename.display()
         )?;
     }
@@ -203,6 +213,7 @@ fn params(args: &Args) -> serde_json::Map<String, serde_json::Value> {
     let serde_json::Value::Object(params) = json!({
         "result_struct_filename": args.result_struct_filename.to_string_lossy(),
         "beam_size": args.beam_size,
+        "consensus": args.consensus,
         "checkpoint_path": args.checkpoint.to_string_lossy(),
         "dump_folder": folder.unwrap_or_default(),
         "max_images": args.max_images,

@@ -7,6 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use data::Features;
+use generate::BeamOptions;
 use report::{Candidate, ImageBlob, ResultStruct};
 use serde_json::json;
 
@@ -69,7 +70,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
         .take(features.len())
         .filter_map(|imgid| features.row(imgid))
         .collect();
-    let written = captions::write(&model, &rows, args.beam_size, |_| ())?;
+    let written = captions::write(&model, &rows, &BeamOptions::new(args.beam_size), |_| ())?;
     let imgblobs = names
         .into_iter()
         .zip(written)

@@ -23,6 +23,9 @@ pub struct Options {
     pub min_words: usize,
     /// Captions are ranked by log probability / words^`length_penalty`: 0 as NeuralTalk; the larger, the longer they are.
     pub length_penalty: f64,
+    /// The caption that agrees most with the others that the beam found comes first, instead of the likeliest. Not with
+    /// sampling.
+    pub consensus: bool,
     /// How every caption begins.
     pub start_with: String,
     /// Words or phrases that every caption has: the search guarantees them. Not with sampling.
@@ -59,6 +62,7 @@ impl Default for Options {
             max_words: Limits::default().max_steps,
             min_words: 0,
             length_penalty: 0.0,
+            consensus: false,
             start_with: String::new(),
             require: Vec::new(),
             forbid: Vec::new(),
@@ -102,6 +106,7 @@ impl Options {
                 beam_size: self.beam_size,
                 n_best: self.n_best,
                 length_penalty: self.length_penalty,
+                consensus: self.consensus,
                 limits,
             }),
             Some(sampling) => Search::Sample(SampleOptions {

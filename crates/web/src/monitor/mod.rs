@@ -27,6 +27,14 @@ use board::Board;
 /// Time between two looks at the files of known runs.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// What is known of the runs in these folders (or single status files) at this moment:
+/// `{"runs": [{"id", "state", "problem", "iteration", ...}], "roots": [..], "now_s"}`, as the page gets it.
+pub fn now(roots: Vec<PathBuf>) -> serde_json::Value {
+    let board = Board::new(roots);
+    board.look();
+    board.since(0).data
+}
+
 /// The folders (or single status files) that are watched, and the router that shows them.
 ///
 /// The thread that reads ends when `stop` does.
