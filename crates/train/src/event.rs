@@ -45,14 +45,17 @@ pub enum Kind {
     Last,
     /// The best by `select`.
     Best,
+    /// The end of this epoch (from 1), with `keep-epochs`.
+    Epoch(u64),
 }
 
 impl Kind {
     /// Its file in a run's folder.
-    pub fn file_name(self) -> &'static str {
+    pub fn file_name(self) -> String {
         match self {
-            Self::Last => "last.safetensors",
-            Self::Best => "best.safetensors",
+            Self::Last => "last.safetensors".into(),
+            Self::Best => "best.safetensors".into(),
+            Self::Epoch(epoch) => format!("epoch-{epoch}.safetensors"),
         }
     }
 }

@@ -167,6 +167,8 @@ pub struct Options {
     pub learning_rate_schedule: ScheduleKind,
     /// `cosine`: share of the base rate at the end.
     pub learning_rate_floor: f64,
+    /// `cosine`: epochs until the rate is at its floor; 0: `max-epochs`. Longer than the run, it ends at a higher rate.
+    pub learning_rate_epochs: f64,
     /// `step`: epochs between two drops.
     pub learning_rate_step_epochs: f64,
     /// `step`: what a drop multiplies with.
@@ -237,6 +239,8 @@ pub struct Options {
     pub write_checkpoint_ppl_threshold: f64,
     /// Steps between two `last` checkpoints besides those at evaluations; 0: only at evaluations.
     pub save_every: u64,
+    /// Last epochs whose weights are kept as `epoch-N.safetensors` too; 0: none.
+    pub keep_epochs: u64,
 
     /// Part of the run folder's default name.
     pub fappend: String,
@@ -290,6 +294,7 @@ impl Default for Options {
             learning_rate: 1e-3,
             learning_rate_schedule: ScheduleKind::Constant,
             learning_rate_floor: 0.0,
+            learning_rate_epochs: 0.0,
             learning_rate_step_epochs: 10.0,
             learning_rate_factor: 0.5,
             warmup_steps: 0,
@@ -324,6 +329,7 @@ impl Default for Options {
             min_ppl_or_abort: -1.0,
             write_checkpoint_ppl_threshold: -1.0,
             save_every: 0,
+            keep_epochs: 0,
             fappend: "baseline".into(),
             checkpoint_output_directory: None,
             worker_status_output_directory: None,

@@ -63,6 +63,15 @@ impl Plan {
         last || ((it + 1).is_multiple_of(self.eval_every) && it + 5 < self.total_iterations)
     }
 
+    /// The epoch that ends with `iterations` steps, if it is one of the last `keep`.
+    pub(crate) fn kept_epoch(&self, iterations: u64, keep: u64) -> Option<u64> {
+        let epoch = iterations / self.iterations_per_epoch;
+        let left = (self.total_iterations - iterations.min(self.total_iterations))
+            / self.iterations_per_epoch;
+        let kept = 0 < epoch && iterations.is_multiple_of(self.iterations_per_epoch) && left < keep;
+        kept.then_some(epoch)
+    }
+
     pub(crate) fn epoch(&self, iterations: u64) -> f64 {
         iterations as f64 / self.iterations_per_epoch as f64
     }

@@ -72,6 +72,16 @@ impl Run<'_> {
             if (regular || self.recorder.stopping) && !self.due.contains(&Kind::Last) {
                 self.due.push(Kind::Last);
             }
+            let keep = self.job.options.keep_epochs;
+            if let Some(epoch) = self
+                .job
+                .plan()
+                .kept_epoch(it, keep)
+                .filter(|_| it > saved_at)
+            {
+                // Before `last`, which a resumed run goes on from.
+                self.due.insert(0, Kind::Epoch(epoch));
+            }
             self.save_due()?;
             if ended.is_some() {
                 continue;

@@ -140,7 +140,11 @@ impl Options {
                 factor: self.learning_rate_factor,
             },
         };
-        self.learning_rate * schedule.factor(it, plan.total_iterations, self.warmup_steps)
+        let total = match self.learning_rate_epochs > 0.0 {
+            true => (self.learning_rate_epochs * plan.iterations_per_epoch as f64) as u64,
+            false => plan.total_iterations,
+        };
+        self.learning_rate * schedule.factor(it, total, self.warmup_steps)
     }
 }
 
@@ -162,6 +166,28 @@ mod tests {
         let rates = [0, 2, 3, 22, 23].map(|it| options.learning_rate_at(it, &plan));
         for (rate, want) in rates.iter().zip([0.025, 0.075, 0.1, 0.1, 0.05]) {
             assert!((rate - want).abs() < 1e-15, "{rates:?}");
+        }
+    }
+
+    #[test]
+    fn a_schedule_may_be_longer_or_shorter_than_the_run() {
+        let mut options = Options {
+            learning_rate: 1.0,
+            learning_rate_schedule: ScheduleKind::Cosine,
+            max_epochs: 2,
+            ..Options::default()
+        };
+        let plan = Plan::new(&options, 10);
+        for (epochs, at_10, at_20) in [
+            (0.0, 0.5, 0.0),
+            (2.0, 0.5, 0.0),
+            (4.0, 0.853_553, 0.5),
+            (1.0, 0.0, 0.0),
+        ] {
+            options.learning_rate_epochs = epochs;
+            let rates = [10, 20].map(|it| options.learning_rate_at(it, &plan));
+            let right = (rates[0] - at_10).abs() < 1e-6 && (rates[1] - at_20).abs() < 1e-6;
+            assert!(right, "{epochs}: {rates:?}");
         }
     }
 

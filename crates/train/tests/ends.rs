@@ -28,6 +28,7 @@ fn a_run_learns_and_its_folder_tells_all() {
     options.drop_prob_encoder = 0.0;
     options.drop_prob_decoder = 0.0;
     options.tensorboard = true;
+    options.keep_epochs = 1;
     let run = folder.path().join("run");
     let outcome = toy::train(&options, &run).expect("trained");
     let Outcome::Finished {
@@ -58,6 +59,11 @@ fn a_run_learns_and_its_folder_tells_all() {
         ("toy", toy::D)
     );
     assert!(saved.training.is_none(), "only `last` can be resumed");
+    let [last, kept] =
+        ["last", "epoch-30"].map(|name| checkpoint::load(&run.join(format!("{name}.safetensors"))));
+    let (last, kept) = (last.expect("last"), kept.expect("the last epoch"));
+    assert!(last.weights == kept.weights && kept.training.is_none());
+    assert!(!run.join("epoch-29.safetensors").exists());
     assert_eq!(saved.params["dataset"], "toy");
     assert_eq!(saved.params["solver"], "rmsprop");
 

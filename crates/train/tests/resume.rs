@@ -76,13 +76,14 @@ fn a_run_killed_at_any_event_again_and_again_is_the_same_run() {
     let data = toy::dataset(folder.path(), 9);
     let options = Options {
         save_every: 2,
+        keep_epochs: 2,
         drop_prob_decoder: 0.3,
         ..toy::options(&data, Solver::Adam, Generator::Lstm)
     };
     let straight = folder.path().join("straight");
     toy::train(&options, &straight).expect("trained");
-    // Progress is certain from a save to the next: at most 2 steps, an evaluation, 3 saves.
-    for n in [0, 1, 2, 3, 7, 8, 9, 10, 11] {
+    // Progress is certain from a save to the next: at most 2 steps, an evaluation, 4 saves.
+    for n in [0, 1, 2, 3, 7, 8, 9, 10, 11, 12] {
         let run = folder.path().join(format!("killed {n}"));
         let mut done = killed_at(n, |sink| train::start(&options, &run, sink).is_ok());
         for round in 0..60 {
@@ -96,6 +97,13 @@ fn a_run_killed_at_any_event_again_and_again_is_the_same_run() {
         }
         assert!(done, "{n}: never finished");
         same(&straight, &run, &format!("killed at event {n}"));
+        for epoch in [2, 3] {
+            let name = format!("epoch-{epoch}.safetensors");
+            let [one, other] =
+                [&straight, &run].map(|run| std::fs::read(run.join(&name)).expect("kept"));
+            assert!(one == other, "{name} of the run killed at event {n}");
+        }
+        assert!(!run.join("epoch-1.safetensors").exists());
     }
 }
 

@@ -196,6 +196,11 @@ pub(crate) struct Flags {
     #[serde(skip_serializing_if = "Option::is_none")]
     learning_rate_floor: Option<f64>,
 
+    /// cosine: epochs until the rate is at its floor, 0 for --max-epochs
+    #[arg(long, value_name = "X", help_heading = LEARNING)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    learning_rate_epochs: Option<f64>,
+
     /// step: epochs between two drops
     #[arg(long, value_name = "X", help_heading = LEARNING)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -375,6 +380,11 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "N", help_heading = FILES)]
     #[serde(skip_serializing_if = "Option::is_none")]
     save_every: Option<u32>,
+
+    /// Keep the weights of the last N epochs too, as epoch-E.safetensors: `export --average` takes their mean
+    #[arg(long, value_name = "N", help_heading = FILES)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep_epochs: Option<u32>,
 
     /// Part of the run folder's name
     #[arg(long, value_name = "TEXT", help_heading = FILES)]

@@ -85,6 +85,7 @@ impl Options {
             ("encoder-weight-decay", self.encoder_weight_decay),
             ("weight-decay", self.weight_decay),
             ("learning-rate-floor", self.learning_rate_floor),
+            ("learning-rate-epochs", self.learning_rate_epochs),
         ] {
             if !(value >= 0.0 && value.is_finite()) {
                 return refuse(name, value, "a number that is not negative");
