@@ -9,7 +9,7 @@ const SHOWN: [(&str, &str, &str); 16] = [
     (
         "runs/damaged_line",
         "running",
-        "line 2, column 14 is no event",
+        "line 2, column 13 is no event",
     ),
     (
         "runs/half_config",
@@ -22,12 +22,12 @@ const SHOWN: [(&str, &str, &str); 16] = [
         "line 1, column 36 is no event",
     ),
     ("runs/no_config", "running", "cannot read config.toml"),
-    ("runs/not_utf8", "starting", "line 1, column 49 is no event"),
+    ("runs/not_utf8", "starting", "line 1, column 47 is no event"),
     ("runs/nulls", "running", ""),
     (
         "runs/samples_are_numbers",
         "starting",
-        "line 1, column 39 is no event",
+        "line 1, column 36 is no event",
     ),
     (
         "status/empty.json",

@@ -180,7 +180,8 @@ impl Run {
                 return Ok(true);
             }
             self.lines += 1;
-            match serde_json::from_slice::<Line>(&line) {
+            // Without its end, which would count as a line of its own in the error's place.
+            match serde_json::from_slice::<Line>(line.trim_ascii_end()) {
                 Ok(event) => self.hear(event),
                 Err(_) if self.lines == first + 1 && 0 < first => return Ok(false),
                 Err(error) => {
