@@ -69,8 +69,8 @@ fn the_order_is_that_of_expected_agreement() {
             moved += usize::from(ranked[0] != likeliest[0]);
         }
     }
-    // Both happen often.
-    assert!((50..350).contains(&moved), "{moved} of 400");
+    // Both happen: sentences of such a toy have little in common.
+    assert!((50..380).contains(&moved), "{moved} of 400");
 }
 
 /// The whole beam is compared, however few captions are wanted.
@@ -92,12 +92,12 @@ fn the_best_alone_is_the_best_of_all() {
 /// Two that say nearly the same outweigh a likelier third: worked by hand.
 #[test]
 fn neighbours_outweigh_a_likelier_stranger() {
-    // 1: the stranger, `1`, p = 0.4; 2: the neighbours, `2 3 4` and `2 3 5`, p = 0.3 each.
+    // 1: the stranger, `1`, p = 0.4; 2: the neighbours, `2 3 4` and `2 3 5`, p = 0.31 and 0.29.
     let scores = |_, words: &[u32]| {
         let p: [f32; 6] = match words {
             [] => [0.0, 0.4, 0.6, 0.0, 0.0, 0.0],
             [2] => [0.0, 0.0, 0.0, 1.0, 0.0, 0.0],
-            [2, 3] => [0.0, 0.0, 0.0, 0.0, 0.5, 0.5],
+            [2, 3] => [0.0, 0.0, 0.0, 0.0, 0.51, 0.49],
             _ => [1.0, 0.0, 0.0, 0.0, 0.0, 0.0],
         };
         p.iter().map(|p| p.ln()).collect()
