@@ -25,8 +25,8 @@ PICTURES = int(sys.argv[3]) if len(sys.argv) > 3 else 64
 STEPS = int(sys.argv[4]) if len(sys.argv) > 4 else 30
 SENTENCES, BEAM, WORDS, VOCABULARY = 5, 3, 20, 2536
 HIDDEN, EMBEDDING, PROJECTION, ATTENTION, FEATURE = 512, 256, 384, 256, 1280
-# Repeats, kernel, stride, outputs of each stage: crates/models/src/encoder/efficientnet_lite.rs.
-STAGES = [(1, 3, 1, 16), (2, 3, 2, 24), (2, 5, 2, 40), (3, 3, 2, 80), (3, 5, 1, 112), (4, 5, 2, 192), (1, 3, 1, 320)]
+# Of each block; all else about it, its weights' shapes tell. Source: crates/models/src/encoder/efficientnet_lite.rs.
+STRIDES = [1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1]
 # The first block with 14 x 14 outputs.
 LEARNS_FROM = 5
 
@@ -79,27 +79,22 @@ class Encoder(nn.Module):
         x = F.batch_norm(x, mean, variance, gamma, beta, training=False, eps=1e-3)
         return F.relu6(x) if relu6 else x
 
-    def block(self, x, n, stride, outputs):
+    def block(self, x, n):
         name, start = f"_blocks.{n}.", x
         if n > 0:
             x = self.convolution(x, name + "_expand_conv", name + "_bn0")
-        x = self.convolution(x, name + "_depthwise_conv", name + "_bn1", stride, depthwise=True)
+        x = self.convolution(x, name + "_depthwise_conv", name + "_bn1", STRIDES[n], depthwise=True)
         x = self.convolution(x, name + "_project_conv", name + "_bn2", relu6=False)
         return x + start if x.shape == start.shape else x
 
     def forward(self, pixels):
         """Regions (B, 49, 1280) of pixels (B, 3, 224, 224)."""
-        blocks = [
-            (stride if repeat == 0 else 1, outputs)
-            for repeats, _, stride, outputs in STAGES
-            for repeat in range(repeats)
-        ]
         with torch.no_grad():
             x = self.convolution(pixels, "_conv_stem", "_bn0", 2)
             for n in range(LEARNS_FROM):
-                x = self.block(x, n, *blocks[n])
-        for n in range(LEARNS_FROM, len(blocks)):
-            x = self.block(x, n, *blocks[n])
+                x = self.block(x, n)
+        for n in range(LEARNS_FROM, len(STRIDES)):
+            x = self.block(x, n)
         x = self.convolution(x, "_conv_head", "_bn1")
         return x.flatten(2).transpose(1, 2)
 

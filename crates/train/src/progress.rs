@@ -66,8 +66,7 @@ impl Plan {
     /// The epoch that ends with `iterations` steps, if it is one of the last `keep`.
     pub(crate) fn kept_epoch(&self, iterations: u64, keep: u64) -> Option<u64> {
         let epoch = iterations / self.iterations_per_epoch;
-        let left = (self.total_iterations - iterations.min(self.total_iterations))
-            / self.iterations_per_epoch;
+        let left = self.total_iterations.saturating_sub(iterations) / self.iterations_per_epoch;
         let kept = 0 < epoch && iterations.is_multiple_of(self.iterations_per_epoch) && left < keep;
         kept.then_some(epoch)
     }

@@ -68,17 +68,13 @@ impl Run<'_> {
                 return self.diverge(pass.cost.total(), message);
             }
             let every = self.job.options.save_every;
-            let regular = every > 0 && it.is_multiple_of(every) && it > saved_at;
+            let new = it > saved_at;
+            let regular = every > 0 && it.is_multiple_of(every) && new;
             if (regular || self.recorder.stopping) && !self.due.contains(&Kind::Last) {
                 self.due.push(Kind::Last);
             }
             let keep = self.job.options.keep_epochs;
-            if let Some(epoch) = self
-                .job
-                .plan()
-                .kept_epoch(it, keep)
-                .filter(|_| it > saved_at)
-            {
+            if new && let Some(epoch) = self.job.plan().kept_epoch(it, keep) {
                 // Before `last`, which a resumed run goes on from.
                 self.due.insert(0, Kind::Epoch(epoch));
             }
