@@ -4,6 +4,7 @@
 //! order an operation calls them (`tensor`). A function and its kernel have the same name and the same order of arguments.
 
 mod attention;
+mod choose;
 mod convolution;
 mod elementwise;
 mod lstm;
@@ -20,6 +21,7 @@ pub use attention::{
     AttendBackwardRegions, AttendBackwardRows, AttendSizes, attend, attend_backward_regions,
     attend_backward_rows,
 };
+pub use choose::{draw, likeliest};
 pub use convolution::{
     Axis, Window, average_pool, average_pool_backward, depthwise, depthwise_to_filters,
     depthwise_to_input, fold, max_pool, max_pool_backward, unfold,
@@ -53,9 +55,11 @@ pub const NAMES: &[&str] = &[
     "depthwise",
     "depthwise_to_filters",
     "depthwise_to_input",
+    "draw",
     "dropout_mask",
     "fold",
     "gather",
+    "likeliest",
     "log_probabilities",
     "lstm_gates",
     "lstm_gates_backward",
@@ -85,6 +89,7 @@ pub fn source() -> String {
     [
         include_str!("kernels/00_numbers.cu"),
         include_str!("kernels/attention.cu"),
+        include_str!("kernels/choose.cu"),
         include_str!("kernels/convolution.cu"),
         include_str!("kernels/elementwise.cu"),
         include_str!("kernels/lstm.cu"),

@@ -116,6 +116,41 @@ fn bf16_is_rounded_to_nearest_even_and_forgotten_when_numbers_change() {
     assert_eq!(product(&a)[..4], [2.0, 2.0, 2.015625, -2.03125]);
 }
 
+/// What an output layer never gives, but a broken one might: rows without any word, numbers above 0, -0.
+#[test]
+fn words_are_chosen_from_odd_rows() {
+    let Some(gpu) = emulator::gpu(Precision::Single) else {
+        return;
+    };
+    let (none, nan, v) = (f32::NEG_INFINITY, f32::NAN, 4);
+    let rows = [
+        [none, -0.0, 1e-7, 0.0],
+        [none, none, none, none],
+        [-1.0, nan, 0.5, nan],
+        [-3.0, -1.0, none, -1.0],
+    ];
+    let log_probs = gpu.array_of(rows.as_flattened());
+    let pairs = |chosen: cuda::Array<u32>| {
+        let numbers = chosen.to_vec();
+        let pairs = numbers.chunks_exact(2);
+        pairs
+            .map(|pair| (pair[0], f32::from_bits(pair[1])))
+            .collect::<Vec<_>>()
+    };
+    let best = pairs(kernels::likeliest(&gpu, log_probs.all(), v, 3));
+    assert_eq!(best[..3], [(1, 0.0), (2, 0.0), (3, 0.0)]);
+    assert!(best[..3].iter().all(|(_, v)| v.is_sign_positive()));
+    assert_eq!(best[3..6], [(0, none), (1, none), (2, none)]);
+    assert!(best[6].0 == 1 && best[6].1.is_nan());
+    assert_eq!(best[7], (2, 0.5));
+    assert!(best[8].0 == 3 && best[8].1.is_nan());
+    assert_eq!(best[9..], [(1, -1.0), (3, -1.0), (0, -3.0)]);
+    let uniforms = gpu.array_of(&[0.9, 0.9, 0.1, 0.999999]);
+    let drawn = pairs(kernels::draw(&gpu, log_probs.all(), v, uniforms.all()));
+    // Of the last row's 0.79 in all the last fifth is its last word's too.
+    assert_eq!(drawn, [(1, 0.0), (4, none), (0, -1.0), (3, -1.0)]);
+}
+
 #[test]
 #[should_panic(expected = "wrote outside of an array")]
 fn a_write_out_of_bounds_is_caught() {

@@ -17,11 +17,12 @@ use std::cmp::Ordering;
 
 use models::Decode;
 use rayon::prelude::*;
+use tensor::step::Choice;
 
 use crate::consensus::by_consensus;
 use crate::paths::{Path, Paths};
 use crate::required::{Required, StateId};
-use crate::rows::{Rows, Scores};
+use crate::rows::{Row, Rows, Scores};
 use crate::top_k::{Scored, TopK};
 use crate::{Caption, END, GenerateError, Limits};
 
@@ -138,6 +139,9 @@ fn run<D: Decode>(
     plan: &Plan<'_>,
 ) -> Result<(), GenerateError> {
     let constraints = &plan.options.limits.constraints;
+    // What may follow depends on more than the likeliest words where there are constraints.
+    let alone = constraints.is_empty() && plan.required.beams() == 1;
+    let choice = alone.then_some(Choice::Likeliest(plan.options.beam_size));
     let (mut parents, mut words) = (Vec::new(), Vec::new());
     for step in 0..plan.options.limits.max_steps {
         parents.clear();
@@ -152,7 +156,7 @@ fn run<D: Decode>(
         if parents.is_empty() {
             break;
         }
-        rows.step(&parents, &words)?;
+        rows.step(&parents, &words, choice)?;
         for search in searches
             .iter()
             .filter(|search| !constraints.is_empty() && !search.is_done(plan))
@@ -305,12 +309,15 @@ impl Search {
                     None => f64::NEG_INFINITY,
                     Some(kth) => kth.score * divisor,
                 };
-                let best = top.select(row, beam_size, floor(worst, beam.log_prob));
+                let best = top.of(row, beam_size, floor(worst, beam.log_prob));
                 candidates.extend(best.iter().map(|&scored| offer(scored, 0)));
                 // Always sorted and cut, so that the next row's floor is the last one's score.
                 candidates.sort_unstable_by(order);
                 candidates.truncate(beam_size);
             } else {
+                let Row::LogProbs(row) = row else {
+                    unreachable!("all words were asked for");
+                };
                 let left = plan.options.limits.max_steps - step - 1;
                 let offers = plan.offers(top, row, beam.state, step, left);
                 candidates.extend(offers.map(|(scored, state)| offer(scored, state)));

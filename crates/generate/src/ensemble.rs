@@ -5,6 +5,7 @@
 
 use models::Decode;
 use rayon::prelude::*;
+use tensor::step::Choice;
 
 /// Numbers of a task when rows are averaged; small enough for all threads, large enough to be worth it.
 const TASK: usize = 4096;
@@ -60,5 +61,19 @@ impl<D: Decode> Decode for Ensemble<'_, D> {
         let ln = |values: &mut [f32]| values.iter_mut().for_each(|x| *x = (*x * share).ln());
         log_probs.par_chunks_mut(TASK).for_each(ln);
         next
+    }
+
+    /// The mean of several needs all their words; one alone chooses as it does without company.
+    fn step_and_choose(
+        &self,
+        state: &Self::State,
+        parents: &[usize],
+        words: &[u32],
+        choice: Choice<'_>,
+        chosen: &mut Vec<(u32, f32)>,
+    ) -> Option<Self::State> {
+        let [only] = self.0[..] else { return None };
+        let next = only.step_and_choose(&state[0], parents, words, choice, chosen)?;
+        Some(vec![next])
     }
 }

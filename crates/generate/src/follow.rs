@@ -4,20 +4,28 @@
 //! the batch, so that no arithmetic is spent on it.
 
 use models::Decode;
+use tensor::step::Choice;
 
-use crate::rows::Rows;
+use crate::rows::{Row, Rows};
+use crate::top_k::Scored;
 use crate::{Caption, END, GenerateError, Limits};
 
+/// How the next words are taken.
+pub(crate) trait Next {
+    /// Before a step of the sentences `live`, a row each: what a device may choose for them, if that is enough.
+    fn choice(&mut self, live: &[usize]) -> Option<Choice<'_>>;
+
+    /// The next word of sentence `sentence`, with its log probability; None if no word may follow.
+    fn word(&mut self, sentence: usize, row: Row<'_>) -> Option<Scored>;
+}
+
 /// Writes one sentence for each entry of `starts`, a row of `initial` each.
-///
-/// `choose(sentence, row)` picks the next word of sentence `sentence` from the log probabilities
-/// `row` (V), or None if there is none.
 pub(crate) fn follow<D: Decode>(
     decoder: &D,
     initial: &D::State,
     starts: &[usize],
     limits: &Limits,
-    mut choose: impl FnMut(usize, &[f32]) -> Option<u32>,
+    next: &mut impl Next,
 ) -> Result<Vec<Caption>, GenerateError> {
     let empty = Caption {
         tokens: vec![],
@@ -35,7 +43,9 @@ pub(crate) fn follow<D: Decode>(
         if live.is_empty() {
             break;
         }
-        rows.step(&parents, &words)?;
+        let choice = next.choice(&live);
+        let choice = choice.filter(|_| limits.constraints.is_empty());
+        rows.step(&parents, &words, choice)?;
         parents.clear();
         words.clear();
         let mut kept = 0;
@@ -45,11 +55,10 @@ pub(crate) fn follow<D: Decode>(
             if !limits.constraints.is_empty() {
                 rows.constrain(row, &caption.tokens, &limits.constraints);
             }
-            let log_probs = rows.scores().row(row, starts[sentence])?;
-            let Some(word) = choose(sentence, log_probs) else {
+            let scores = rows.scores().row(row, starts[sentence])?;
+            let Some((word, log_prob)) = next.word(sentence, scores) else {
                 return Err(rows.scores().no_word(starts[sentence]));
             };
-            let log_prob = log_probs[word as usize].min(0.0);
             caption.log_prob += f64::from(log_prob);
             caption.word_log_probs.push(log_prob);
             if word == END {

@@ -5,9 +5,11 @@
 //! log probability.
 
 use models::Decode;
+use tensor::step::Choice;
 
-use crate::follow::follow;
-use crate::top_k::TopK;
+use crate::follow::{Next, follow};
+use crate::rows::Row;
+use crate::top_k::{Scored, TopK};
 use crate::{Caption, GenerateError, Limits};
 
 /// One caption for each of the first `pictures` rows of `initial`, as a list of one so that it
@@ -24,17 +26,25 @@ pub fn greedy<D: Decode>(
 ) -> Result<Vec<Vec<Caption>>, GenerateError> {
     limits.check(decoder.vocabulary())?;
     limits.constraints.refuse_required("greedy search")?;
-    let mut top = TopK::default();
+    let mut likeliest = Likeliest::default();
     let mut captions = Vec::with_capacity(pictures);
     let starts: Vec<usize> = (0..pictures).collect();
     for starts in starts.chunks(limits.pictures_at_once(1)) {
-        let likeliest = |_, row: &[f32]| {
-            top.select(row, 1, f32::NEG_INFINITY)
-                .first()
-                .map(|&(word, _)| word)
-        };
-        let found = follow(decoder, initial, starts, limits, likeliest)?;
+        let found = follow(decoder, initial, starts, limits, &mut likeliest)?;
         captions.extend(found.into_iter().map(|caption| vec![caption]));
     }
     Ok(captions)
+}
+
+#[derive(Default)]
+struct Likeliest(TopK);
+
+impl Next for Likeliest {
+    fn choice(&mut self, _live: &[usize]) -> Option<Choice<'_>> {
+        Some(Choice::Likeliest(1))
+    }
+
+    fn word(&mut self, _sentence: usize, row: Row<'_>) -> Option<Scored> {
+        self.0.of(row, 1, f32::NEG_INFINITY).first().copied()
+    }
 }

@@ -7,9 +7,11 @@
 use models::Decode;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use tensor::step::Choice;
 
-use crate::follow::follow;
-use crate::top_k::TopK;
+use crate::follow::{Next, follow};
+use crate::rows::Row;
+use crate::top_k::{Scored, TopK};
 use crate::{Caption, GenerateError, Limits};
 
 /// How many of the likeliest words are tried first for a nucleus.
@@ -88,20 +90,17 @@ pub fn sample<D: Decode>(
     let mut captions = Vec::with_capacity(keys.len());
     let pictures: Vec<usize> = (0..keys.len()).collect();
     for pictures in pictures.chunks(options.limits.pictures_at_once(options.samples)) {
-        let (mut starts, mut randoms) = (Vec::new(), Vec::new());
+        let mut starts = Vec::new();
+        draw.randoms.clear();
         for &picture in pictures {
             for number in 0..options.samples {
                 starts.push(picture);
-                randoms.push(random(options.seed, keys[picture], number as u64));
+                let random = random(options.seed, keys[picture], number as u64);
+                draw.randoms.push(random);
             }
         }
-        let mut found = follow(
-            decoder,
-            initial,
-            &starts,
-            &options.limits,
-            |sentence, row| draw.word(row, uniform(&mut randoms[sentence])),
-        )?;
+        draw.uniforms = vec![0.0; starts.len()];
+        let mut found = follow(decoder, initial, &starts, &options.limits, &mut draw)?;
         for caption in found.chunks_mut(options.samples) {
             caption.sort_by(|a, b| b.log_prob.total_cmp(&a.log_prob));
             captions.push(caption.to_vec());
@@ -130,6 +129,11 @@ struct Draw {
     temperature: f64,
     top_k: Option<usize>,
     top_p: Option<f64>,
+    /// One for each sentence, and the number in [0, 1) that it gave for the sentence's next word.
+    randoms: Vec<ChaCha8Rng>,
+    uniforms: Vec<f64>,
+    /// Those of the sentences of this step.
+    of_live: Vec<f64>,
     top: TopK,
     /// Weights p^(1 / temperature) of the words that may be drawn, relative to the likeliest.
     weights: Vec<f64>,
@@ -141,23 +145,56 @@ impl Draw {
             temperature: options.temperature,
             top_k: options.top_k,
             top_p: options.top_p,
+            randoms: Vec::new(),
+            uniforms: Vec::new(),
+            of_live: Vec::new(),
             top: TopK::default(),
             weights: Vec::new(),
         }
     }
+}
 
-    /// The word of `row` (V) at `uniform` in [0, 1) of the distribution; None if no word is
-    /// possible.
-    fn word(&mut self, row: &[f32], uniform: f64) -> Option<u32> {
-        let (mut k, total) = match (self.top_k, self.top_p) {
-            (None, None) => return self.any(row, uniform),
-            (Some(k), _) => (k, None),
+impl Next for Draw {
+    fn choice(&mut self, live: &[usize]) -> Option<Choice<'_>> {
+        self.of_live.clear();
+        for &sentence in live {
+            let uniform = uniform(&mut self.randoms[sentence]);
+            self.uniforms[sentence] = uniform;
+            self.of_live.push(uniform);
+        }
+        match (self.top_k, self.top_p) {
+            (Some(k), _) => Some(Choice::Likeliest(k)),
+            (None, None) if self.temperature == 1.0 => Some(Choice::Drawn(&self.of_live)),
+            _ => None,
+        }
+    }
+
+    fn word(&mut self, sentence: usize, row: Row<'_>) -> Option<Scored> {
+        self.draw(row, self.uniforms[sentence])
+    }
+}
+
+impl Draw {
+    /// The word of `row` at `uniform` in [0, 1) of the distribution; None if no word is possible.
+    fn draw(&mut self, row: Row<'_>, uniform: f64) -> Option<Scored> {
+        let (mut k, total) = match (self.top_k, self.top_p, row) {
+            (None, None, Row::LogProbs(row)) => {
+                let word = self.any(row, uniform)?;
+                return Some((word, row[word as usize].min(0.0)));
+            }
+            (None, _, Row::Chosen(drawn)) => {
+                let possible = |&&(_, v): &&Scored| v != f32::NEG_INFINITY;
+                return drawn.first().filter(possible).copied();
+            }
+            (Some(k), _, _) => (k, None),
             // A nucleus is small as a rule: it is looked for among ever more of the best words,
             // instead of sorting all.
-            (None, Some(_)) => (FIRST_NUCLEUS, Some(self.total(row))),
+            (None, Some(_), Row::LogProbs(row)) => {
+                (FIRST_NUCLEUS, Some((self.total(row), row.len())))
+            }
         };
         loop {
-            let candidates = self.top.select(row, k, f32::NEG_INFINITY);
+            let candidates = self.top.of(row, k, f32::NEG_INFINITY);
             let max = candidates.first()?.1;
             weigh(
                 &mut self.weights,
@@ -166,19 +203,18 @@ impl Draw {
                 self.temperature,
             );
             if let Some(p) = self.top_p {
-                let total = total.unwrap_or_else(|| self.weights.iter().sum());
-                match position(&self.weights, p * total) {
-                    Some(last) => self.weights.truncate(last + 1),
-                    None if self.top_k.is_none() && k < row.len() => {
+                let sum = total.map_or_else(|| self.weights.iter().sum(), |(sum, _)| sum);
+                match (position(&self.weights, p * sum), total) {
+                    (Some(last), _) => self.weights.truncate(last + 1),
+                    (None, Some((_, words))) if k < words => {
                         k *= 8;
                         continue;
                     }
-                    None => {}
+                    (None, _) => {}
                 }
             }
-            return candidates
-                .get(inverse(&self.weights, uniform))
-                .map(|&(word, _)| word);
+            let place = inverse(&self.weights, uniform);
+            return candidates.get(place).copied();
         }
     }
 
@@ -320,8 +356,9 @@ mod tests {
         }
         assert_eq!(direct(&[out, -800.0], 0.5), None);
         let mut draw = Draw::new(&SampleOptions::new(1));
-        assert_eq!(draw.word(&[out, -800.0], 0.5), Some(1));
-        assert_eq!(draw.word(&[out, out], 0.5), None);
+        let mut draw = |row: &[f32]| draw.draw(Row::LogProbs(row), 0.5);
+        assert_eq!(draw(&[out, -800.0]), Some((1, -800.0)));
+        assert_eq!(draw(&[out, out]), None);
     }
 
     #[test]

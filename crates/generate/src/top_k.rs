@@ -7,6 +7,8 @@
 
 use std::cmp::Ordering;
 
+use crate::rows::Row;
+
 /// A word and its log probability.
 pub(crate) type Scored = (u32, f32);
 
@@ -20,6 +22,20 @@ pub(crate) struct TopK {
 const BLOCK: usize = 64;
 
 impl TopK {
+    /// [`TopK::select`], also from the likeliest words that a device has chosen, at least `k` or all that there are.
+    pub fn of(&mut self, row: Row<'_>, k: usize, floor: f32) -> &[Scored] {
+        match row {
+            Row::LogProbs(log_probs) => self.select(log_probs, k, floor),
+            Row::Chosen(words) => {
+                let floor = floor.max(f32::MIN);
+                let enough = words.iter().take(k).take_while(|&&(_, v)| floor <= v);
+                self.survivors.clear();
+                self.survivors.extend(enough);
+                &self.survivors
+            }
+        }
+    }
+
     /// The at most `k` largest values of `row` (V) that are at least `floor`, largest first, equal
     /// ones by ascending index, which is what a stable `argsort(-row)` gives. Values of -∞ are
     /// never taken; values above 0 (rounding) count as 0. `row` holds no NaN.

@@ -2,6 +2,8 @@
 //!
 //! Not here: the search itself (`generate`), how a decoder computes (`lstm.rs`, `rnn.rs`).
 
+use tensor::step::Choice;
+
 /// A decoder as `generate` sees it, for many partial sentences at once.
 ///
 /// A *row* is one partial sentence. Rows of different pictures and beams travel together, so
@@ -28,6 +30,23 @@ pub trait Decode {
         words: &[u32],
         log_probs: &mut Vec<f32>,
     ) -> Self::State;
+
+    /// [`Decode::step`] where the decoder's device chooses the next words itself, so that only those are copied from it: for every row
+    /// the words that `choice` takes, with their log probabilities, go to `chosen` ([`tensor::step::choose`]). None, and nothing was
+    /// done, where it can't: then it is for [`Decode::step`].
+    ///
+    /// # Panics
+    /// As [`Decode::step`].
+    fn step_and_choose(
+        &self,
+        _state: &Self::State,
+        _parents: &[usize],
+        _words: &[u32],
+        _choice: Choice<'_>,
+        _chosen: &mut Vec<(u32, f32)>,
+    ) -> Option<Self::State> {
+        None
+    }
 
     /// Where each row of `state` looked when its next word was scored: weights (rows, R) of the picture's regions in
     /// reading order; none if the decoder has no attention.

@@ -7,7 +7,8 @@ use std::fmt;
 
 use nn::{Bound, Dropout, Parameter, Parameters, initialization};
 use tensor::ops::{Targets, output_cross_entropy};
-use tensor::{Device, Element, Tape, Tensor, Var, step};
+use tensor::step::{self, Choice};
+use tensor::{Device, Element, Tape, Tensor, Var};
 
 use crate::{Decode, DecoderConfig, attention, lstm, rnn};
 
@@ -340,32 +341,42 @@ impl<T: Element> Decoder<T> {
         words: &[u32],
         log_probs: &mut Vec<T>,
     ) -> State<T> {
-        assert_eq!(parents.len(), words.len(), "one word a row");
         self.device.install(|| {
-            let (kind, hidden) = match (&self.config, &state.kind) {
-                (DecoderConfig::Lstm(config), StateKind::Lstm(state)) => {
-                    let next = lstm::step(config, &self.parameters, state, parents, words);
-                    let hidden = next.hidden.clone();
-                    (StateKind::Lstm(next), hidden)
-                }
-                (DecoderConfig::Rnn(config), StateKind::Rnn(state)) => {
-                    let next = rnn::step(config, &self.parameters, state, parents, words);
-                    let hidden = next.hidden.clone();
-                    (StateKind::Rnn(next), hidden)
-                }
-                (DecoderConfig::Attention(_), StateKind::Attention(state)) => {
-                    let next = attention::step(&self.parameters, state, parents, words);
-                    let hidden = next.hidden.clone();
-                    (StateKind::Attention(Box::new(next)), hidden)
-                }
-                _ => panic!("a state of another decoder"),
-            };
-            let [weight, bias] =
-                ["output.weight", "output.bias"].map(|name| self.parameters.value(name));
+            let (state, hidden) = self.next(state, parents, words);
+            let [weight, bias] = self.output();
             log_probs.resize(parents.len() * self.config.vocabulary(), T::ZERO);
             tensor::ops::log_probabilities(&hidden, weight, bias, log_probs);
-            State { kind }
+            state
         })
+    }
+
+    /// The next state and its hidden rows, which the output layer turns into words.
+    fn next(&self, state: &State<T>, parents: &[usize], words: &[u32]) -> (State<T>, Tensor<T>) {
+        assert_eq!(parents.len(), words.len(), "one word a row");
+        let (kind, hidden) = match (&self.config, &state.kind) {
+            (DecoderConfig::Lstm(config), StateKind::Lstm(state)) => {
+                let next = lstm::step(config, &self.parameters, state, parents, words);
+                let hidden = next.hidden.clone();
+                (StateKind::Lstm(next), hidden)
+            }
+            (DecoderConfig::Rnn(config), StateKind::Rnn(state)) => {
+                let next = rnn::step(config, &self.parameters, state, parents, words);
+                let hidden = next.hidden.clone();
+                (StateKind::Rnn(next), hidden)
+            }
+            (DecoderConfig::Attention(_), StateKind::Attention(state)) => {
+                let next = attention::step(&self.parameters, state, parents, words);
+                let hidden = next.hidden.clone();
+                (StateKind::Attention(Box::new(next)), hidden)
+            }
+            _ => panic!("a state of another decoder"),
+        };
+        (State { kind }, hidden)
+    }
+
+    /// Weight (H, V) and bias (V) of the output layer.
+    fn output(&self) -> [&Tensor<T>; 2] {
+        ["output.weight", "output.bias"].map(|name| self.parameters.value(name))
     }
 }
 
@@ -384,6 +395,25 @@ impl Decode for Decoder<f32> {
         log_probs: &mut Vec<f32>,
     ) -> State<f32> {
         self.advance(state, parents, words, log_probs)
+    }
+
+    fn step_and_choose(
+        &self,
+        state: &State<f32>,
+        parents: &[usize],
+        words: &[u32],
+        choice: Choice<'_>,
+        chosen: &mut Vec<(u32, f32)>,
+    ) -> Option<State<f32>> {
+        if !step::chooses(&self.device, choice) {
+            return None;
+        }
+        self.device.install(|| {
+            let (state, hidden) = self.next(state, parents, words);
+            let [weight, bias] = self.output();
+            *chosen = step::choose(&hidden, weight, bias, choice);
+            Some(state)
+        })
     }
 
     fn attention<'s>(&self, state: &'s State<f32>) -> Option<&'s [f32]> {

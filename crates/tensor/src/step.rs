@@ -1,7 +1,7 @@
 //! What one step of a search is made of, without a tape: rows of states are picked, multiplied, put through an LSTM's cell and
-//! shown the regions of a picture.
+//! shown the regions of a picture; the next words are chosen.
 //!
-//! On a device with a GPU each function queues kernels there and copies nothing; else it is the CPU's loop. Not here: which
+//! On a device with a GPU each function queues kernels there and copies nothing but the words that were chosen; else it is the CPU's loop. Not here: which
 //! steps a decoder takes (`models`), the same operations with gradients ([`crate::ops`]).
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use cuda::{Array, Gpu, kernels};
 
 use crate::gemm::gemm_with;
 use crate::ops::{self, Regions};
-use crate::{Element, Tensor, gpu};
+use crate::{Device, Element, Tensor, gpu};
 
 fn gpu_of<T: Element>(x: &Tensor<T>) -> Option<&Arc<Gpu>> {
     x.device().gpu_for::<T>()
@@ -272,4 +272,64 @@ pub fn beside<T: Element>(parts: &[&Tensor<T>]) -> Tensor<T> {
         }
     }
     Tensor::new(first.device(), &[n, width], all)
+}
+
+/// How the next words of rows are chosen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Choice<'a> {
+    /// So many likeliest words of each row, best first, equal ones by their number.
+    Likeliest(usize),
+    /// One word a row: where the row's number in [0, 1) falls when every word has its probability's share, the words one after another.
+    Drawn(&'a [f64]),
+}
+
+/// Most likeliest words that a GPU looks for: for more it would read the row too often.
+const MOST_LIKELIEST: usize = 32;
+
+impl Choice<'_> {
+    /// Words that it takes from each row of V.
+    pub fn each(self, v: usize) -> usize {
+        match self {
+            Self::Likeliest(k) => k.min(v),
+            Self::Drawn(_) => 1,
+        }
+    }
+}
+
+/// True if [`choose`] can: on a device with a GPU, for few words a row.
+pub fn chooses(device: &Device, choice: Choice<'_>) -> bool {
+    let few = match choice {
+        Choice::Likeliest(k) => (1..=MOST_LIKELIEST).contains(&k),
+        Choice::Drawn(_) => true,
+    };
+    few && device.gpu_for::<f32>().is_some()
+}
+
+/// The words that the output layer, hidden (N, H) · weight (H, V) + bias (V), offers for each row and their natural log
+/// probabilities ln(1e-20 + p), at most 0, `choice.each(V)` a row; a number that is no log probability (NaN) is among them if there is
+/// one. Where there is no word of any probability to draw, it is V.
+///
+/// # Panics
+/// If it can't ([`chooses`]), or the shapes don't fit.
+pub fn choose(
+    hidden: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    choice: Choice<'_>,
+) -> Vec<(u32, f32)> {
+    assert!(chooses(hidden.device(), choice), "{choice:?} on a CPU");
+    let (gpu, v) = (gpu_of(hidden).expect("a GPU"), bias.len());
+    let log_probs = gpu::log_probabilities(gpu, hidden, weight, bias);
+    let chosen = match choice {
+        Choice::Likeliest(_) => kernels::likeliest(gpu, log_probs.all(), v, choice.each(v)),
+        Choice::Drawn(uniforms) => {
+            let uniforms = gpu.array_of(uniforms);
+            kernels::draw(gpu, log_probs.all(), v, uniforms.all())
+        }
+    };
+    let pairs = chosen.to_vec();
+    let pairs = pairs.chunks_exact(2);
+    pairs
+        .map(|pair| (pair[0], f32::from_bits(pair[1])))
+        .collect()
 }

@@ -14,6 +14,7 @@ use cuda::{Folder, Gpu, Precision};
 use tensor::inference::{self, Activation};
 use tensor::ops::{self, LstmWeights, Mask, Norm, Padding, Statistics, Targets};
 use tensor::random::Random;
+use tensor::step::{self, Choice};
 use tensor::update::{self, Prepare, Rule};
 use tensor::{Device, Tape, Tensor, Var};
 
@@ -316,6 +317,7 @@ fn every_operation_gives_what_the_cpu_gives() {
     }
     layers_of_inference(&device, &cpu);
     log_probabilities_and_word_losses(&device, &cpu);
+    chosen_words(&device);
     every_rule_moves_the_weights(&device, &cpu);
     if std::env::var_os("NEURALTALK_TEST_GPU").is_none() {
         let used = emulator::used();
@@ -417,6 +419,86 @@ fn log_probabilities_and_word_losses(device: &Device, cpu: &Device) {
     );
     assert!(distance(&got.0, &want.0) < 1e-6, "log probabilities");
     assert!(distance(&got.1, &want.1) < 1e-6, "losses of the words");
+}
+
+/// Words chosen on the GPU against the sorted and the walked row of the same log probabilities; with ties, and with rows that hold NaN.
+fn chosen_words(device: &Device) {
+    assert!(!step::chooses(&Device::cpu(1), Choice::Likeliest(1)));
+    assert!(
+        !step::chooses(device, Choice::Likeliest(33))
+            && !step::chooses(device, Choice::Likeliest(0))
+    );
+    let (n, h) = (9, 4);
+    for v in [1, 5, 255, 256, 257, 700] {
+        let hidden = random::<f32>(device, &[n, h], 1);
+        let [mut weight, mut bias] = [(vec![h, v], 2), (vec![v], 3)]
+            .map(|(shape, seed)| random::<f32>(device, &shape, seed));
+        weight.data_mut().iter_mut().for_each(|w| *w *= 4.0);
+        // Every second word is as likely as the one before.
+        for numbers in [weight.data_mut(), bias.data_mut()] {
+            for row in numbers.chunks_mut(v) {
+                row.chunks_mut(2).for_each(|pair| pair.fill(pair[0]));
+            }
+        }
+        let mut log_probs = vec![0.0f32; n * v];
+        ops::log_probabilities(&hidden, &weight, &bias, &mut log_probs);
+        let rows = || log_probs.chunks(v);
+        for k in [1, 2, 7, 32] {
+            let want: Vec<(u32, f32)> = rows()
+                .flat_map(|row| {
+                    let mut all: Vec<(u32, f32)> =
+                        (0..).zip(row.iter().map(|v| v.min(0.0))).collect();
+                    all.sort_by(|a, b| b.1.total_cmp(&a.1));
+                    all.truncate(k);
+                    all
+                })
+                .collect();
+            let choice = Choice::Likeliest(k);
+            assert_eq!(
+                step::choose(&hidden, &weight, &bias, choice),
+                want,
+                "{k} of {v}"
+            );
+        }
+        let mut random = Random::new(v as u64, 0);
+        for edge in [0.0, 1.0 - f64::EPSILON, 1.0 - 3e-8, 0.5] {
+            let mut uniforms: Vec<f64> = (0..n).map(|_| random.uniform()).collect();
+            uniforms[0] = edge;
+            let walk = |(row, &uniform): (&[f32], &f64)| {
+                let p: Vec<f64> = row.iter().map(|&v| f64::from(v.min(0.0)).exp()).collect();
+                let total: f64 = p.iter().sum();
+                let reach = |target: f64| {
+                    let mut sum = 0.0;
+                    p.iter().position(|p| {
+                        sum += p;
+                        target < sum
+                    })
+                };
+                let stretched = || reach((uniform - total) / (1.0 - total) * total);
+                let word = reach(uniform).or_else(stretched).unwrap_or(v - 1);
+                (word as u32, row[word].min(0.0))
+            };
+            let want: Vec<(u32, f32)> = rows().zip(&uniforms).map(walk).collect();
+            let choice = Choice::Drawn(&uniforms);
+            assert_eq!(
+                step::choose(&hidden, &weight, &bias, choice),
+                want,
+                "drawn of {v}: {uniforms:?}"
+            );
+        }
+        // A broken number stays visible.
+        bias.data_mut()[v / 2] = f32::NAN;
+        for choice in [Choice::Likeliest(2), Choice::Drawn(&[0.3; 9])] {
+            let chosen = step::choose(&hidden, &weight, &bias, choice);
+            let each = choice.each(v);
+            assert!(
+                chosen
+                    .chunks(each)
+                    .all(|row| row.iter().any(|c| c.1.is_nan())),
+                "{choice:?}"
+            );
+        }
+    }
 }
 
 /// All rules, with clipping and L2, several steps from the same weights.

@@ -31,8 +31,11 @@ template <class T> static __device__ T warp_sum(T x) {
     return x;
 }
 
-static __device__ float warp_max(float x) {
-    for (int lane = WARP / 2; lane > 0; lane /= 2) x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, lane));
+static __device__ float larger(float a, float b) { return fmaxf(a, b); }
+static __device__ u64 larger(u64 a, u64 b) { return a > b ? a : b; }
+
+template <class T> static __device__ T warp_max(T x) {
+    for (int lane = WARP / 2; lane > 0; lane /= 2) x = larger(x, __shfl_xor_sync(0xffffffffu, x, lane));
     return x;
 }
 
@@ -48,13 +51,13 @@ template <class T> static __device__ T block_sum(T x) {
     return sum;
 }
 
-static __device__ float block_max(float x) {
-    __shared__ float warps[BLOCK / WARP];
+template <class T> static __device__ T block_max(T x) {
+    __shared__ T warps[BLOCK / WARP];
     x = warp_max(x);
     if (threadIdx.x % WARP == 0) warps[threadIdx.x / WARP] = x;
     __syncthreads();
-    float top = warps[0];
-    for (int w = 1; w < BLOCK / WARP; w++) top = fmaxf(top, warps[w]);
+    T top = warps[0];
+    for (int w = 1; w < BLOCK / WARP; w++) top = larger(top, warps[w]);
     __syncthreads();
     return top;
 }

@@ -86,9 +86,9 @@ pub(crate) fn log_probabilities<T: Element>(
     hidden: &Tensor<T>,
     weight: &Tensor<T>,
     bias: &Tensor<T>,
-) -> Vec<f32> {
+) -> Array<f32> {
     let (rows, v) = (hidden.rows_cols().0, weight.rows_cols().1);
     let mut logits = super::product(gpu, rows, v, matrix(hidden), matrix(weight));
     kernels::log_probabilities(gpu, &mut logits.all_mut(), bias.array().all());
-    logits.to_vec()
+    logits
 }

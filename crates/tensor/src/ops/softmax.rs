@@ -43,7 +43,7 @@ pub fn log_probabilities<T: Element>(
 ) {
     let device = hidden.device();
     if let Some(gpu) = device.gpu_for::<T>() {
-        let found = gpu::log_probabilities(gpu, hidden, weight, bias);
+        let found = gpu::log_probabilities(gpu, hidden, weight, bias).to_vec();
         out.copy_from_slice(&T::from_singles(found).expect("f32 on a GPU"));
         return;
     }
