@@ -128,6 +128,7 @@ fn words_are_chosen_from_odd_rows() {
         [none, none, none, none],
         [-1.0, nan, 0.5, nan],
         [-3.0, -1.0, none, -1.0],
+        [-0.7, -0.7, none, none],
     ];
     let log_probs = gpu.array_of(rows.as_flattened());
     let pairs = |chosen: cuda::Array<u32>| {
@@ -144,11 +145,14 @@ fn words_are_chosen_from_odd_rows() {
     assert!(best[6].0 == 1 && best[6].1.is_nan());
     assert_eq!(best[7], (2, 0.5));
     assert!(best[8].0 == 3 && best[8].1.is_nan());
-    assert_eq!(best[9..], [(1, -1.0), (3, -1.0), (0, -3.0)]);
-    let uniforms = gpu.array_of(&[0.9, 0.9, 0.1, 0.999999]);
+    assert_eq!(best[9..12], [(1, -1.0), (3, -1.0), (0, -3.0)]);
+    // The last: the end of the first word's share is the beginning of the second's.
+    let uniforms = [0.9, 0.9, 0.1, 0.999999, f64::from(-0.7f32).exp()];
+    let uniforms = gpu.array_of(&uniforms);
     let drawn = pairs(kernels::draw(&gpu, log_probs.all(), v, uniforms.all()));
-    // Of the last row's 0.79 in all the last fifth is its last word's too.
-    assert_eq!(drawn, [(1, 0.0), (4, none), (0, -1.0), (3, -1.0)]);
+    // Beyond the 0.79 of the row's words each has its share of the rest.
+    let want = [(1, 0.0), (4, none), (0, -1.0), (3, -1.0), (1, -0.7)];
+    assert_eq!(drawn, want);
 }
 
 #[test]
