@@ -31,14 +31,12 @@ impl MissingFeature {
 /// Sentences with their pictures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// (I, R, D) vectors of the distinct pictures, in the order of their first pick.
+    /// (I, R, D) vectors of the distinct pictures, in the order of their first pick; none where an encoder makes them.
     pub features: Vec<f32>,
     /// R.
     pub regions: usize,
     /// D.
     pub dimension: usize,
-    /// Whether whoever made the vectors learns from their gradient.
-    pub wants_gradient: bool,
     /// (I) those pictures, as indices in `encoded.images`.
     pub pictures: Vec<usize>,
     /// (B) for each sentence the row of its picture in `features`.
@@ -76,7 +74,7 @@ impl Batch {
         Ok(batch)
     }
 
-    /// The same without vectors, which someone else fills in: those of `pictures`, in their order.
+    /// The same without vectors.
     ///
     /// # Panics
     /// Where a pick points at nothing.
@@ -99,7 +97,6 @@ impl Batch {
             features: Vec::new(),
             regions: 0,
             dimension: 0,
-            wants_gradient: false,
             pictures,
             image_of: order.iter().map(|&pick| rows[&picks[pick].0]).collect(),
             sentences: order.iter().map(|&pick| sentence(pick).clone()).collect(),

@@ -11,7 +11,7 @@ use models::encoder::{Encoder, FoldedEncoder};
 use nn::{Clip, Optimizer, OptimizerConfig};
 use tensor::{Device, Tape, Tensor};
 
-/// Pictures of one tape: enough rows for a product, few enough for a core's caches.
+/// Pictures of one tape on a CPU: enough rows for a product, few enough for a core's caches. On a GPU one tape has all.
 const CHUNK: usize = 4;
 
 /// An encoder whose back learns.
@@ -123,7 +123,14 @@ impl FineTuner {
     /// Gradients of the back's parameters; sums over chunks in their order.
     fn gradients(&self, seen: &Tensor, gradient: &Tensor) -> Vec<Tensor> {
         let images = seen.shape()[0];
+        let at_once = match self.device().gpu() {
+            Some(_) => images,
+            None => CHUNK,
+        };
         let part = |x: &Tensor, from: usize, to: usize| {
+            if from == 0 && to == images {
+                return x.clone();
+            }
             let one = x.data().len() / images;
             let mut shape = x.shape().to_vec();
             shape[0] = to - from;
@@ -134,7 +141,7 @@ impl FineTuner {
             )
         };
         let chunk = |n: usize| {
-            let (from, to) = (n * CHUNK, images.min((n + 1) * CHUNK));
+            let (from, to) = (n * at_once, images.min((n + 1) * at_once));
             let mut tape = Tape::new(self.device());
             let bound = self.back.parameters().bind(&mut tape);
             let input = tape.constant(part(seen, from, to));
@@ -147,7 +154,7 @@ impl FineTuner {
             bound.gradients(&mut all)
         };
         let mut sums: Vec<Tensor> = Vec::new();
-        let chunks = images.div_ceil(CHUNK);
+        let chunks = images.div_ceil(at_once);
         // As many at a time whatever the number of threads: sums and memory don't depend on it.
         for first in (0..chunks).step_by(AT_ONCE) {
             let count = AT_ONCE.min(chunks - first);

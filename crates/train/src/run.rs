@@ -21,7 +21,7 @@ use crate::job::Job;
 use crate::options::Select;
 use crate::progress::{ADVICE, Progress};
 use crate::recorder::Recorder;
-use crate::step::{Pass, Trainer};
+use crate::step::{self, Pass, Pictures, Trainer};
 use crate::{TrainError, captions, clock, scores, snapshot, validation};
 
 /// Keeps the masks' random numbers apart from those of the first weights.
@@ -154,20 +154,24 @@ impl Run<'_> {
         if self.job.critic.is_some() {
             picks.dedup_by_key(|pick| pick.0); // pictures; their sentences come from the model
         }
-        let batch = self.batch(it, &picks)?;
+        let (batch, seen) = self.batch(it, &picks)?;
+        let (trainer, dropout) = (&self.trainer, self.dropout(it));
         match &self.job.critic {
-            None => Ok((self.trainer.pass(&batch, &self.dropout(it)), None)),
+            None => Ok((trainer.pass_on(&batch, seen, None, &dropout), None)),
             Some(critic) => {
                 let pictures: Vec<usize> = picks.iter().map(|pick| pick.0).collect();
-                let dropout = self.dropout(it);
-                let (pass, samples) = critic.pass(&self.trainer, batch, &pictures, it, &dropout)?;
+                let (pass, samples) = critic.pass(trainer, batch, seen, &pictures, it, &dropout)?;
                 Ok((pass, Some(samples.shown(&self.job, pictures[0]))))
             }
         }
     }
 
-    /// The batch of step `it` with its features.
-    fn batch(&mut self, it: u64, picks: &[(usize, usize)]) -> Result<Batch, TrainError> {
+    /// The batch of step `it` and its pictures.
+    fn batch(
+        &mut self,
+        it: u64,
+        picks: &[(usize, usize)],
+    ) -> Result<(Batch, Pictures), TrainError> {
         if self.job.vision.is_some() {
             let epoch = self.job.learning_epoch(it);
             // The batch after the last step is one too: its cost says whether the last weights are fit to be saved.
@@ -180,7 +184,10 @@ impl Run<'_> {
                 return vision.batch(&self.job.train, picks, epoch, next);
             }
         }
-        Batch::new(&self.job.train, &self.job.features, picks).map_err(|e| self.no_vector(&e))
+        let batch = Batch::new(&self.job.train, &self.job.features, picks);
+        let batch = batch.map_err(|e| self.no_vector(&e))?;
+        let pictures = step::stored(&batch, &self.trainer.decoder);
+        Ok((batch, pictures))
     }
 
     fn dropout(&self, it: u64) -> Dropout {

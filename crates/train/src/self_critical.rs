@@ -25,7 +25,7 @@ use tensor::Tensor;
 
 use crate::event::Sampled;
 use crate::job::Job;
-use crate::step::{self, Pass, Trainer};
+use crate::step::{Pass, Pictures, Trainer};
 use crate::{TrainError, clock};
 
 /// Keeps the draws' random numbers apart from those of the first weights and of dropout.
@@ -93,7 +93,7 @@ impl Critic {
         }
     }
 
-    /// Cost and gradients of samples about the pictures of `batch`; its row r is training picture `pictures[r]`.
+    /// Cost and gradients of samples about the pictures of `batch`, `seen`, whose row r is training picture `pictures[r]`.
     ///
     /// # Errors
     /// As [`Critic::sample`].
@@ -101,18 +101,15 @@ impl Critic {
         &self,
         trainer: &Trainer,
         batch: Batch,
+        seen: Pictures,
         pictures: &[usize],
         iteration: u64,
         dropout: &Dropout,
     ) -> Result<(Pass, Samples), TrainError> {
-        let features = step::features(&batch, &trainer.decoder);
-        let samples = self.sample(&trainer.decoder, &features, pictures, iteration)?;
-        drop(features);
+        let samples = self.sample(&trainer.decoder, &seen.features, pictures, iteration)?;
         let (batch, weights) = samples.batch(batch);
-        Ok((
-            trainer.weighted_pass(&batch, Some(&weights), dropout),
-            samples,
-        ))
+        let pass = trainer.pass_on(&batch, seen, Some(&weights), dropout);
+        Ok((pass, samples))
     }
 
     /// Samples for each row of `features` ((I, D), or (I, R, D) with attention) by the decoder as it is, nothing dropped;

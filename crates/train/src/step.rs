@@ -44,6 +44,15 @@ impl Cost {
     }
 }
 
+/// The pictures of a batch as the decoder reads them.
+#[derive(Debug)]
+pub(crate) struct Pictures<T: Element = f32> {
+    /// (I, R, D), or (I, D).
+    pub(crate) features: Tensor<T>,
+    /// Whether whoever made the features learns from their gradient.
+    pub(crate) learning: bool,
+}
+
 /// Cost of a batch with its gradients.
 #[derive(Debug)]
 pub struct Pass<T: Element = f32> {
@@ -74,16 +83,18 @@ impl<T: Element> Trainer<T> {
     /// # Panics
     /// If the batch is empty or its features have another width than the decoder's.
     pub fn pass(&self, batch: &Batch, dropout: &Dropout<T>) -> Pass<T> {
-        self.weighted_pass(batch, None, dropout)
+        self.pass_on(batch, stored(batch, &self.decoder), None, dropout)
     }
 
-    /// As [`Trainer::pass`], each packed word's loss times its weight where there are weights.
+    /// As [`Trainer::pass`], with `pictures` for the batch's features; each packed word's loss times its weight where there are
+    /// weights.
     ///
     /// # Panics
     /// As there, or if there is not one weight a packed word.
-    pub fn weighted_pass(
+    pub(crate) fn pass_on(
         &self,
         batch: &Batch,
+        pictures: Pictures<T>,
         weights: Option<&[T]>,
         dropout: &Dropout<T>,
     ) -> Pass<T> {
@@ -98,17 +109,16 @@ impl<T: Element> Trainer<T> {
         let (words, gradients, to_features) = device.install(|| {
             let mut tape = Tape::new(device);
             let bound = self.decoder.parameters().bind(&mut tape);
-            let features = features(batch, &self.decoder);
-            let features = match batch.wants_gradient {
-                true => tape.parameter(features),
-                false => tape.constant(features),
+            let features = match pictures.learning {
+                true => tape.parameter(pictures.features),
+                false => tape.constant(pictures.features),
             };
             let sentences = borrow(batch, &packed);
             let decoder = &self.decoder;
             let (loss, words) =
                 decoder.loss_on(&mut tape, &bound, features, &sentences, objective, dropout);
             let mut found = tape.backward(loss);
-            let of_features = batch.wants_gradient.then(|| found.take(features)).flatten();
+            let of_features = pictures.learning.then(|| found.take(features)).flatten();
             (words, bound.gradients(&mut found), of_features)
         });
         let total: f64 = words.iter().sum();
@@ -165,7 +175,7 @@ pub(crate) fn borrow<'a>(batch: &'a Batch, packed: &'a data::Packed) -> Sentence
     }
 }
 
-/// The pictures of a batch as the decoder reads them: (I, R, D), or (I, D).
+/// The features of a batch: (I, R, D), or (I, D).
 pub(crate) fn features<T: Element>(batch: &Batch, decoder: &Decoder<T>) -> Tensor<T> {
     let (images, r, d) = (batch.images(), batch.regions, batch.dimension);
     let shape: &[usize] = match decoder.config().reads_regions() {
@@ -173,6 +183,14 @@ pub(crate) fn features<T: Element>(batch: &Batch, decoder: &Decoder<T>) -> Tenso
         false => &[images, d],
     };
     Tensor::from_values(decoder.device(), shape, &batch.features)
+}
+
+/// The pictures of a batch of stored features.
+pub(crate) fn stored<T: Element>(batch: &Batch, decoder: &Decoder<T>) -> Pictures<T> {
+    Pictures {
+        features: features(batch, decoder),
+        learning: false,
+    }
 }
 
 /// 2 to the mean of -log2 p, from Σ -ln p.

@@ -8,6 +8,7 @@ use nn::{Clip, OptimizerConfig, gradcheck};
 use tensor::Device;
 
 use super::*;
+use crate::step;
 
 /// Training pictures with the given sentences, and one of another split in between.
 fn dataset(pictures: &[&[&str]]) -> Dataset {
@@ -134,7 +135,6 @@ fn weights_stand_where_the_packed_words_do() {
         features: vec![0.0; 4],
         regions: 1,
         dimension: 2,
-        wants_gradient: false,
         pictures: vec![0, 1],
         image_of: vec![0, 1],
         sentences: vec![vec![9]; 2],
@@ -261,7 +261,6 @@ fn the_step_climbs_the_expected_reward() {
         features: features.clone(),
         regions: 1,
         dimension: 2,
-        wants_gradient: false,
         pictures: vec![0],
         image_of: vec![0],
         sentences: vec![vec![]],
@@ -278,8 +277,9 @@ fn the_step_climbs_the_expected_reward() {
     let steps = 1500;
     for it in 0..steps {
         let mut trainer = fresh.clone();
+        let seen = step::stored(&pictures, &decoder);
         let (pass, _) = critic
-            .pass(&trainer, pictures.clone(), &[0], it, &Dropout::Off)
+            .pass(&trainer, pictures.clone(), seen, &[0], it, &Dropout::Off)
             .expect("a pass");
         trainer.update(&pass, 1.0);
         let before = decoder.parameters().iter().flat_map(|p| p.value.data());
