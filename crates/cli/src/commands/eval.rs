@@ -63,6 +63,10 @@ pub(crate) struct Args {
     #[arg(long)]
     consensus: bool,
 
+    /// Rank captions by log probability / words^A: 0 is the likeliest, 1 the likeliest by the word
+    #[arg(long, value_name = "A", default_value_t = 0.0)]
+    length_penalty: f64,
+
     /// Only the first N pictures of the split, -1 for all
     #[arg(short, long, value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
     max_images: i64,
@@ -125,6 +129,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     };
     let search = BeamOptions {
         consensus: args.consensus,
+        length_penalty: args.length_penalty,
         ..BeamOptions::new(args.beam_size)
     };
     let bar = progress(images.len());
@@ -157,8 +162,8 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     if args.json {
         let report = json!({
             "checkpoint": args.checkpoint, "dataset": dataset.name, "split": args.split,
-            "images": images.len(), "beam_size": args.beam_size, "consensus": args.consensus, "perplexity": perplexity,
-            "scores": scores.json(), "result_struct": args.result_struct_filename,
+            "images": images.len(), "beam_size": args.beam_size, "consensus": args.consensus,
+            "length_penalty": args.length_penalty, "perplexity": perplexity, "scores": scores.json(), "result_struct": args.result_struct_filename,
         });
         writeln!(out, "{report:#}")?;
     } else {
@@ -175,12 +180,16 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     if !args.json {
         writeln!(
             out,
-            "{} pictures of {} ({}), beam {}{}; captions in {}",
+            "{} pictures of {} ({}), beam {}{}{}; captions in {}",
             images.len(),
             dataset.name,
             args.split,
             args.beam_size,
             if args.consensus { " by consensus" } else { "" },
+            match args.length_penalty {
+                0.0 => String::new(),
+                penalty => format!(", length penalty {penalty}"),
+            },
             args.result_struct_filename.display()
         )?;
     }
@@ -214,6 +223,7 @@ fn params(args: &Args) -> serde_json::Map<String, serde_json::Value> {
         "result_struct_filename": args.result_struct_filename.to_string_lossy(),
         "beam_size": args.beam_size,
         "consensus": args.consensus,
+        "length_penalty": args.length_penalty,
         "checkpoint_path": args.checkpoint.to_string_lossy(),
         "dump_folder": folder.unwrap_or_default(),
         "max_images": args.max_images,
