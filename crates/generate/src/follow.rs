@@ -15,8 +15,8 @@ pub(crate) trait Next {
     /// Before a step of the sentences `live`, a row each: what a device may choose for them, if that is enough.
     fn choice(&mut self, live: &[usize]) -> Option<Choice<'_>>;
 
-    /// The next word of sentence `sentence`, with its log probability; None if no word may follow.
-    fn word(&mut self, sentence: usize, row: Row<'_>) -> Option<Scored>;
+    /// The next word of the sentence that has place `at` in `live`, with its log probability; None if no word may follow.
+    fn word(&mut self, at: usize, row: Row<'_>) -> Option<Scored>;
 }
 
 /// Writes one sentence for each entry of `starts`, a row of `initial` each.
@@ -56,7 +56,7 @@ pub(crate) fn follow<D: Decode>(
                 rows.constrain(row, &caption.tokens, &limits.constraints);
             }
             let scores = rows.scores().row(row, starts[sentence])?;
-            let Some((word, log_prob)) = next.word(sentence, scores) else {
+            let Some((word, log_prob)) = next.word(row, scores) else {
                 return Err(rows.scores().no_word(starts[sentence]));
             };
             caption.log_prob += f64::from(log_prob);

@@ -44,7 +44,7 @@ impl Next for Likeliest {
         Some(Choice::Likeliest(1))
     }
 
-    fn word(&mut self, _sentence: usize, row: Row<'_>) -> Option<Scored> {
+    fn word(&mut self, _at: usize, row: Row<'_>) -> Option<Scored> {
         self.0.of(row, 1, f32::NEG_INFINITY).first().copied()
     }
 }

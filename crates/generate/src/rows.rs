@@ -8,7 +8,7 @@ use tensor::step::Choice;
 use crate::top_k::Scored;
 use crate::{Constraints, GenerateError};
 
-/// A log probability may be this far above 0 by rounding in f32; more is an error.
+/// A log probability may be this far above 0 by rounding in f32; more is an error. A GPU that chooses words has the same limit (`choose.cu`).
 const ROUNDING: f32 = 1e-3;
 
 /// The decoder, its current state, and what the last step says of the next words.

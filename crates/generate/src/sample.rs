@@ -99,7 +99,6 @@ pub fn sample<D: Decode>(
                 draw.randoms.push(random);
             }
         }
-        draw.uniforms = vec![0.0; starts.len()];
         let mut found = follow(decoder, initial, &starts, &options.limits, &mut draw)?;
         for caption in found.chunks_mut(options.samples) {
             caption.sort_by(|a, b| b.log_prob.total_cmp(&a.log_prob));
@@ -129,14 +128,31 @@ struct Draw {
     temperature: f64,
     top_k: Option<usize>,
     top_p: Option<f64>,
-    /// One for each sentence, and the number in [0, 1) that it gave for the sentence's next word.
+    /// One for each sentence.
     randoms: Vec<ChaCha8Rng>,
+    /// The numbers in [0, 1) that they gave for the next words of the sentences that go on.
     uniforms: Vec<f64>,
-    /// Those of the sentences of this step.
-    of_live: Vec<f64>,
     top: TopK,
     /// Weights p^(1 / temperature) of the words that may be drawn, relative to the likeliest.
     weights: Vec<f64>,
+}
+
+impl Next for Draw {
+    fn choice(&mut self, live: &[usize]) -> Option<Choice<'_>> {
+        self.uniforms.clear();
+        let randoms = &mut self.randoms;
+        let drawn = live.iter().map(|&sentence| uniform(&mut randoms[sentence]));
+        self.uniforms.extend(drawn);
+        match (self.top_k, self.top_p) {
+            (Some(k), _) => Some(Choice::Likeliest(k)),
+            (None, None) if self.temperature == 1.0 => Some(Choice::Drawn(&self.uniforms)),
+            _ => None,
+        }
+    }
+
+    fn word(&mut self, at: usize, row: Row<'_>) -> Option<Scored> {
+        self.draw(row, self.uniforms[at])
+    }
 }
 
 impl Draw {
@@ -147,34 +163,11 @@ impl Draw {
             top_p: options.top_p,
             randoms: Vec::new(),
             uniforms: Vec::new(),
-            of_live: Vec::new(),
             top: TopK::default(),
             weights: Vec::new(),
         }
     }
-}
 
-impl Next for Draw {
-    fn choice(&mut self, live: &[usize]) -> Option<Choice<'_>> {
-        self.of_live.clear();
-        for &sentence in live {
-            let uniform = uniform(&mut self.randoms[sentence]);
-            self.uniforms[sentence] = uniform;
-            self.of_live.push(uniform);
-        }
-        match (self.top_k, self.top_p) {
-            (Some(k), _) => Some(Choice::Likeliest(k)),
-            (None, None) if self.temperature == 1.0 => Some(Choice::Drawn(&self.of_live)),
-            _ => None,
-        }
-    }
-
-    fn word(&mut self, sentence: usize, row: Row<'_>) -> Option<Scored> {
-        self.draw(row, self.uniforms[sentence])
-    }
-}
-
-impl Draw {
     /// The word of `row` at `uniform` in [0, 1) of the distribution; None if no word is possible.
     fn draw(&mut self, row: Row<'_>, uniform: f64) -> Option<Scored> {
         let (mut k, total) = match (self.top_k, self.top_p, row) {

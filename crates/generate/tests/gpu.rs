@@ -13,14 +13,6 @@ const FEATURE: usize = 9;
 const VOCABULARY: usize = 300;
 const PICTURES: usize = 4;
 
-fn gpu() -> Option<Device> {
-    if let Ok(number) = std::env::var("NEURALTALK_TEST_GPU") {
-        let number = number.parse().expect("NEURALTALK_TEST_GPU is a number");
-        return Some(Device::cuda(number, Precision::Single, 2).expect("the GPU opens"));
-    }
-    Some(Device::cpu(2).with_gpu(emulator::gpu(Precision::Single)?))
-}
-
 fn decoders() -> [DecoderConfig; 3] {
     [
         DecoderConfig::Lstm(LstmConfig {
@@ -100,7 +92,10 @@ fn captions(config: &DecoderConfig, device: &Device) -> Vec<Vec<Vec<Caption>>> {
 
 #[test]
 fn captions_are_the_same_on_both_devices() {
-    let Some(device) = gpu() else { return };
+    let Some(gpu) = emulator::or_real_gpu(Precision::Single) else {
+        return;
+    };
+    let device = Device::cpu(2).with_gpu(gpu);
     let mut lengths = 0;
     for config in decoders() {
         let (got, want) = (

@@ -13,11 +13,7 @@ use tensor::random::Random;
 use tensor::{Device, Precision, Tape, Tensor, ops};
 
 fn gpu(precision: Precision) -> Option<Device> {
-    if let Ok(number) = std::env::var("NEURALTALK_TEST_GPU") {
-        let number = number.parse().expect("NEURALTALK_TEST_GPU is a number");
-        return Some(Device::cuda(number, precision, 2).expect("the GPU opens"));
-    }
-    Some(Device::cpu(2).with_gpu(emulator::gpu(precision)?))
+    Some(Device::cpu(2).with_gpu(emulator::or_real_gpu(precision)?))
 }
 
 const FEATURE: usize = 11;

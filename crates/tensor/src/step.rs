@@ -1,8 +1,8 @@
 //! What one step of a search is made of, without a tape: rows of states are picked, multiplied, put through an LSTM's cell and
 //! shown the regions of a picture; the next words are chosen.
 //!
-//! On a device with a GPU each function queues kernels there and copies nothing but the words that were chosen; else it is the CPU's loop. Not here: which
-//! steps a decoder takes (`models`), the same operations with gradients ([`crate::ops`]).
+//! On a device with a GPU each function queues kernels there and copies nothing but the words that were chosen; else it is the
+//! CPU's loop. Not here: which steps a decoder takes (`models`), the same operations with gradients ([`crate::ops`]).
 
 use std::sync::Arc;
 

@@ -10,22 +10,13 @@ mod checks;
 use std::sync::Arc;
 
 use checks::{mixed, random};
-use cuda::{Folder, Gpu, Precision};
+use cuda::Precision;
 use tensor::inference::{self, Activation};
 use tensor::ops::{self, LstmWeights, Mask, Norm, Padding, Statistics, Targets};
 use tensor::random::Random;
 use tensor::step::{self, Choice};
 use tensor::update::{self, Prepare, Rule};
 use tensor::{Device, Tape, Tensor, Var};
-
-/// The GPU that the tests are for; none, with the reason printed, where there is nothing to run kernels.
-fn gpu(precision: Precision) -> Option<Arc<Gpu>> {
-    let Ok(number) = std::env::var("NEURALTALK_TEST_GPU") else {
-        return emulator::gpu(precision);
-    };
-    let number = number.parse().expect("NEURALTALK_TEST_GPU is a number");
-    Some(Gpu::open(number, precision, &Folder::none()).expect("the GPU opens"))
-}
 
 type Build = Box<dyn Fn(&mut Tape<f32>, &[Var]) -> Var>;
 
@@ -304,7 +295,7 @@ fn statistics(tape: &Tape<f32>, channels: usize) -> Statistics {
 
 #[test]
 fn every_operation_gives_what_the_cpu_gives() {
-    let Some(gpu) = gpu(Precision::Single) else {
+    let Some(gpu) = emulator::or_real_gpu(Precision::Single) else {
         return;
     };
     let cpu = Device::cpu(2);
@@ -570,7 +561,9 @@ fn every_rule_moves_the_weights(device: &Device, cpu: &Device) {
 #[test]
 fn coarser_products_are_near() {
     for (precision, tolerance) in [(Precision::Tf32, 3e-2), (Precision::Bf16, 2e-1)] {
-        let Some(gpu) = gpu(precision) else { return };
+        let Some(gpu) = emulator::or_real_gpu(precision) else {
+            return;
+        };
         let cpu = Device::cpu(2);
         let device = Device::cpu(2).with_gpu(gpu);
         for seed in 1..=3 {
@@ -593,7 +586,7 @@ fn coarser_products_are_near() {
 
 #[test]
 fn masks_have_the_bits_of_the_cpu() {
-    let Some(gpu) = gpu(Precision::Single) else {
+    let Some(gpu) = emulator::or_real_gpu(Precision::Single) else {
         return;
     };
     let device = Device::cpu(1).with_gpu(gpu);
@@ -609,7 +602,7 @@ fn masks_have_the_bits_of_the_cpu() {
 /// f64 has no kernels: on a device with a GPU it computes on the CPU, to the bit.
 #[test]
 fn doubles_stay_on_the_cpu() {
-    let Some(gpu) = gpu(Precision::Single) else {
+    let Some(gpu) = emulator::or_real_gpu(Precision::Single) else {
         return;
     };
     let run = |device: &Device| {

@@ -123,7 +123,7 @@ impl FineTuner {
     /// Gradients of the back's parameters; sums over chunks in their order.
     fn gradients(&self, seen: &Tensor, gradient: &Tensor) -> Vec<Tensor> {
         let images = seen.shape()[0];
-        let at_once = match self.device().gpu() {
+        let each = match self.device().gpu() {
             Some(_) => images,
             None => CHUNK,
         };
@@ -141,7 +141,7 @@ impl FineTuner {
             )
         };
         let chunk = |n: usize| {
-            let (from, to) = (n * at_once, images.min((n + 1) * at_once));
+            let (from, to) = (n * each, images.min((n + 1) * each));
             let mut tape = Tape::new(self.device());
             let bound = self.back.parameters().bind(&mut tape);
             let input = tape.constant(part(seen, from, to));
@@ -154,7 +154,7 @@ impl FineTuner {
             bound.gradients(&mut all)
         };
         let mut sums: Vec<Tensor> = Vec::new();
-        let chunks = images.div_ceil(at_once);
+        let chunks = images.div_ceil(each);
         // As many at a time whatever the number of threads: sums and memory don't depend on it.
         for first in (0..chunks).step_by(AT_ONCE) {
             let count = AT_ONCE.min(chunks - first);

@@ -181,7 +181,15 @@ impl Run<'_> {
             };
             let next = next.map(|epoch| (self.job.sampler.batch_at(it + 1), epoch));
             if let Some(vision) = &mut self.job.vision {
-                return vision.batch(&self.job.train, picks, epoch, next);
+                let (batch, learned) = vision.batch(&self.job.train, picks, epoch, next)?;
+                let pictures = match learned {
+                    Some(features) => Pictures {
+                        features,
+                        learning: true,
+                    },
+                    None => step::stored(&batch, &self.trainer.decoder),
+                };
+                return Ok((batch, pictures));
             }
         }
         let batch = Batch::new(&self.job.train, &self.job.features, picks);

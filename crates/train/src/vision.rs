@@ -19,7 +19,6 @@ use crate::TrainError;
 use crate::finetune::FineTuner;
 use crate::options::{Generator, Options};
 use crate::reader::{Ahead, Reader, Wanted};
-use crate::step::Pictures;
 
 /// Pictures that are decoded and encoded together where they are encoded once.
 const BLOCK: usize = 64;
@@ -147,8 +146,8 @@ impl Vision {
         Features::of_pictures(self.about.config.to_string(), self.sizes, &[], Vec::new())
     }
 
-    /// A batch and the features of its pictures: in a frozen epoch those of the whole pictures, else (`epoch` given)
-    /// those of pictures that are changed at random. The pictures of the `next` batch (picks, epoch) are then read while
+    /// A batch with the features of its pictures: in a frozen epoch those of the whole pictures, in it; else (`epoch` given)
+    /// those of pictures that are changed at random, beside it, where the encoder left them. The pictures of the `next` batch (picks, epoch) are then read while
     /// this one is learnt from.
     pub(crate) fn batch(
         &mut self,
@@ -156,8 +155,9 @@ impl Vision {
         picks: &[(usize, usize)],
         epoch: Option<u64>,
         next: Option<(Vec<(usize, usize)>, u64)>,
-    ) -> Result<(Batch, Pictures), TrainError> {
-        let batch = Batch::of_sentences(train, picks);
+    ) -> Result<(Batch, Option<Tensor>), TrainError> {
+        let mut batch = Batch::of_sentences(train, picks);
+        [batch.regions, batch.dimension] = self.sizes;
         let Some(epoch) = epoch else {
             if self.cache.is_none() {
                 let imgids: Vec<u32> = train.images.iter().map(|image| image.imgid).collect();
@@ -168,17 +168,12 @@ impl Vision {
             self.seen = None;
             let width = self.sizes[0] * self.sizes[1];
             let cache = self.cache.as_deref().unwrap_or_default();
-            let mut features = vec![0.0; batch.images() * width];
-            let rows = features.chunks_exact_mut(width);
+            batch.features = vec![0.0; batch.images() * width];
+            let rows = batch.features.chunks_exact_mut(width);
             for (&picture, row) in batch.pictures.iter().zip(rows) {
                 cache[picture * width..][..width].convert_to_f32_slice(row);
             }
-            let (device, shape) = (&self.reader.device, self.shape(batch.images()));
-            let pictures = Pictures {
-                features: Tensor::new(device, &shape, features),
-                learning: false,
-            };
-            return Ok((batch, pictures));
+            return Ok((batch, None));
         };
         self.cache = None;
         let wanted = |pictures: &[usize], epoch| {
@@ -195,20 +190,7 @@ impl Vision {
         }
         let (seen, features) = self.tuner.forward(&pixels);
         self.seen = Some(seen);
-        let pictures = Pictures {
-            features: features.reshape(&self.shape(batch.images())),
-            learning: true,
-        };
-        Ok((batch, pictures))
-    }
-
-    /// Of so many pictures' features.
-    fn shape(&self, pictures: usize) -> Vec<usize> {
-        let [regions, width] = self.sizes;
-        match self.tuner.reads_regions() {
-            true => vec![pictures, regions, width],
-            false => vec![pictures, width],
-        }
+        Ok((batch, Some(features)))
     }
 
     /// Moves the encoder's weights along the gradient of the newest batch's features.

@@ -163,7 +163,8 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
         let report = json!({
             "checkpoint": args.checkpoint, "dataset": dataset.name, "split": args.split,
             "images": images.len(), "beam_size": args.beam_size, "consensus": args.consensus,
-            "length_penalty": args.length_penalty, "perplexity": perplexity, "scores": scores.json(), "result_struct": args.result_struct_filename,
+            "length_penalty": args.length_penalty, "perplexity": perplexity,
+            "scores": scores.json(), "result_struct": args.result_struct_filename,
         });
         writeln!(out, "{report:#}")?;
     } else {

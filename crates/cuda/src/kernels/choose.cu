@@ -1,7 +1,7 @@
 // The next words of rows, chosen from their log probabilities (rows, v). A block takes a row. A chosen word lies beside the bits of its
 // log probability: one copy brings both to the host.
 
-// More than this above 0 isn't rounding.
+// More than this above 0 isn't rounding: as in the search (generate/src/rows.rs), which refuses what this lets through.
 #define ROUNDING 1e-3f
 
 // What a search counts: rounding above 0 is 0.

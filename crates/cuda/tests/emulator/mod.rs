@@ -17,7 +17,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cuda::raw::{Argument, Backend, Operand, Operands, Product};
-use cuda::{Error, Gpu, Precision};
+use cuda::{Error, Folder, Gpu, Precision};
 
 /// Bytes of guard before and after a block.
 const GUARD: usize = 64;
@@ -99,6 +99,16 @@ pub fn gpu(precision: Precision) -> Option<Arc<Gpu>> {
         precision,
         "emulator",
     ))
+}
+
+/// The GPU that comparisons run on: number NEURALTALK_TEST_GPU, or else an emulated one; none, with the reason printed, where there is
+/// nothing to run kernels.
+pub fn or_real_gpu(precision: Precision) -> Option<Arc<Gpu>> {
+    let Ok(number) = std::env::var("NEURALTALK_TEST_GPU") else {
+        return gpu(precision);
+    };
+    let number = number.parse().expect("NEURALTALK_TEST_GPU is a number");
+    Some(Gpu::open(number, precision, &Folder::none()).expect("the GPU opens"))
 }
 
 /// The kernels that ran in this process.
