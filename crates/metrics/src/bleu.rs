@@ -66,6 +66,30 @@ impl BleuCounts {
     }
 }
 
+impl BleuCounts {
+    /// Of a candidate of `length` words, nothing counted yet.
+    pub(crate) fn of_lengths(length: usize, references: impl Iterator<Item = usize>) -> Self {
+        let closest = references.min_by_key(|&r| (r.abs_diff(length), r));
+        Self {
+            candidate_length: length as u64,
+            reference_length: closest.unwrap_or(0) as u64,
+            ..Self::default()
+        }
+    }
+
+    /// Counts the candidate's n-grams of this order; all names are sorted.
+    pub(crate) fn count<'n>(
+        &mut self,
+        order: usize,
+        candidate: &[u32],
+        references: impl Iterator<Item = &'n [u32]>,
+        clipped: &mut Clipped,
+    ) {
+        self.ngrams[order - 1] = candidate.len() as u64;
+        self.matches[order - 1] = matches(candidate, references, clipped);
+    }
+}
+
 impl AddAssign for BleuCounts {
     fn add_assign(&mut self, other: Self) {
         for n in 0..MAX_ORDER {
@@ -107,26 +131,20 @@ pub(crate) fn counts_of(corpus: &Corpus, ngrams: &Ngrams) -> Vec<BleuCounts> {
 }
 
 fn image(corpus: &Corpus, ngrams: &Ngrams, image: usize, clipped: &mut Clipped) -> BleuCounts {
-    let length = corpus.candidate(image).len();
-    let closest = corpus
-        .references(image)
-        .map(<[u32]>::len)
-        .min_by_key(|&r| (r.abs_diff(length), r));
-    let mut counts = BleuCounts {
-        candidate_length: length as u64,
-        reference_length: closest.unwrap_or(0) as u64,
-        ..BleuCounts::default()
-    };
+    let lengths = corpus.references(image).map(<[u32]>::len);
+    let mut counts = BleuCounts::of_lengths(corpus.candidate(image).len(), lengths);
     for order in 1..=MAX_ORDER {
-        let candidate = ngrams.candidate(image, order);
-        counts.ngrams[order - 1] = candidate.len() as u64;
-        counts.matches[order - 1] = matches(candidate, ngrams.references(image, order), clipped);
+        let (candidate, references) = (
+            ngrams.candidate(image, order),
+            ngrams.references(image, order),
+        );
+        counts.count(order, candidate, references, clipped);
     }
     counts
 }
 
 /// A candidate's n-grams: name, how often it occurs, and how often that is matched.
-type Clipped = Vec<(u32, u32, u32)>;
+pub(crate) type Clipped = Vec<(u32, u32, u32)>;
 
 /// Candidate n-grams, each at most as often as in the reference that has most of it; all names are sorted.
 fn matches<'n>(

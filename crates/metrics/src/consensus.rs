@@ -1,15 +1,17 @@
-//! CIDEr-D of many candidates against references that are counted once: the reward of self-critical training.
+//! CIDEr-D and BLEU of many candidates against references that are counted once: the rewards of self-critical training.
 //!
 //! Here: [`Consensus`], the references of a corpus as named n-grams with their weights. Not here: scores of a corpus
-//! (`cider.rs`, the oracle of the tests), words as text: a caller numbers them.
+//! (`cider.rs` and `bleu.rs`, the oracles of the tests), words as text: a caller numbers them.
 //!
-//! Vedantam, Zitnick & Parikh 2015, as coco-caption computes it (`cider_scorer.py`): see `cider.rs` for the formula.
+//! Vedantam, Zitnick & Parikh 2015, as coco-caption computes it (`cider_scorer.py`): see `cider.rs` for the formula, and
+//! `bleu.rs` for BLEU's.
 //! An n-gram is named by the pair (its first words' name, its last word), as in `ngrams.rs`. Memory: 16 bytes a word of
 //! the references and about 30 a distinct n-gram.
 
 use hashbrown::HashMap;
 use rayon::prelude::*;
 
+use crate::bleu::{self, BleuCounts};
 use crate::ngrams::MAX_ORDER;
 
 /// σ of the Gaussian length penalty, in words.
@@ -51,9 +53,19 @@ struct Vector {
 struct Scratch {
     references: Vec<Vector>,
     candidate: Vector,
-    names: Vec<u32>,
-    /// Names of the candidate's n-grams that no reference has, by order.
-    fresh: [Vec<(u32, u32)>; MAX_ORDER],
+    named: Named,
+    clipped: bleu::Clipped,
+}
+
+/// A candidate's n-grams.
+#[derive(Default)]
+struct Named {
+    /// Names, sorted, by order.
+    orders: [Vec<u32>; MAX_ORDER],
+    /// Names in place, of the order that is being named.
+    places: Vec<u32>,
+    /// N-grams of that order that no reference has.
+    fresh: Vec<(u32, u32)>,
 }
 
 impl Consensus {
@@ -112,15 +124,41 @@ impl Consensus {
     /// # Panics
     /// If there is no such image.
     pub fn score<S: AsRef<[u32]> + Sync>(&self, candidates: &[(usize, Vec<S>)]) -> Vec<Vec<f64>> {
-        candidates
-            .par_iter()
-            .map_init(Scratch::default, |scratch, (image, candidates)| {
-                self.score_image(scratch, *image, candidates)
-            })
-            .collect()
+        each_image(candidates, |scratch, image, candidates| {
+            self.cider(scratch, image, candidates)
+        })
     }
 
-    fn score_image<S: AsRef<[u32]>>(
+    /// What BLEU needs to know of each candidate, as [`Consensus::score`] takes them.
+    ///
+    /// # Panics
+    /// If there is no such image.
+    pub fn bleu_counts<S: AsRef<[u32]> + Sync>(
+        &self,
+        candidates: &[(usize, Vec<S>)],
+    ) -> Vec<Vec<BleuCounts>> {
+        each_image(candidates, |scratch, image, candidates| {
+            let counts = |c: &S| self.bleu(scratch, image, c.as_ref());
+            candidates.iter().map(counts).collect()
+        })
+    }
+
+    fn bleu(&self, scratch: &mut Scratch, image: usize, words: &[u32]) -> BleuCounts {
+        let Scratch { named, clipped, .. } = scratch;
+        named.set(self, words);
+        let sentences = self.sentences(image);
+        let lengths = sentences.clone().map(|s| places(&self.ends, s, 1).len());
+        let mut counts = BleuCounts::of_lengths(words.len(), lengths);
+        for order in 1..=MAX_ORDER {
+            let names = &self.orders[order - 1].names;
+            let references = sentences.clone();
+            let references = references.map(|s| &names[places(&self.ends, s, order)]);
+            counts.count(order, &named.orders[order - 1], references, clipped);
+        }
+        counts
+    }
+
+    fn cider<S: AsRef<[u32]>>(
         &self,
         scratch: &mut Scratch,
         image: usize,
@@ -143,19 +181,13 @@ impl Consensus {
         }
         for (score, candidate) in scores.iter_mut().zip(candidates) {
             let words = candidate.as_ref();
-            scratch.names.clear();
-            scratch.names.extend_from_slice(words);
-            scratch.fresh.iter_mut().for_each(Vec::clear);
+            scratch.named.set(self, words);
             let mut sum = 0.0;
             for order in 1..=MAX_ORDER {
-                if order > 1 {
-                    self.lengthen(&mut scratch.names, &mut scratch.fresh, words, order);
-                }
-                let mut names = scratch.names.clone();
-                names.sort_unstable();
+                let names = &scratch.named.orders[order - 1];
                 scratch
                     .candidate
-                    .set(&names, |name| self.weight(order, name));
+                    .set(names, |name| self.weight(order, name));
                 for (i, sentence) in sentences.clone().enumerate() {
                     let reference = &scratch.references[(order - 1) * count + i];
                     let difference =
@@ -167,32 +199,6 @@ impl Consensus {
             *score = 10.0 * sum / (MAX_ORDER * count) as f64;
         }
         scores
-    }
-
-    /// Turns the names of a candidate's n-grams of `order - 1` into those of `order`. What no reference has gets a name of
-    /// its own, so that a candidate that repeats it is not longer than it is.
-    fn lengthen(
-        &self,
-        names: &mut Vec<u32>,
-        fresh: &mut [Vec<(u32, u32)>; MAX_ORDER],
-        words: &[u32],
-        order: usize,
-    ) {
-        names.truncate((words.len() + 1).saturating_sub(order));
-        let known = &self.orders[order - 1].pairs;
-        let fresh = &mut fresh[order - 1];
-        for (name, &last) in names.iter_mut().zip(words.get(order - 1..).unwrap_or(&[])) {
-            let pair = (*name, last);
-            *name = known.get(&pair).copied().unwrap_or_else(|| {
-                // A sentence has few words: a search beats a table.
-                let at = fresh.iter().position(|&old| old == pair);
-                let at = at.unwrap_or_else(|| {
-                    fresh.push(pair);
-                    fresh.len() - 1
-                });
-                (known.len() + at) as u32
-            });
-        }
     }
 
     fn weight(&self, order: usize, name: u32) -> f64 {
@@ -228,6 +234,19 @@ impl Consensus {
     }
 }
 
+/// `score` of every image's candidates, in parallel.
+fn each_image<S: Sync, T: Send>(
+    candidates: &[(usize, Vec<S>)],
+    score: impl Fn(&mut Scratch, usize, &[S]) -> Vec<T> + Sync,
+) -> Vec<Vec<T>> {
+    candidates
+        .par_iter()
+        .map_init(Scratch::default, |scratch, (image, candidates)| {
+            score(scratch, *image, candidates)
+        })
+        .collect()
+}
+
 /// Where the n-grams of a sentence start.
 fn places(ends: &[usize], sentence: usize, order: usize) -> std::ops::Range<usize> {
     let start = if sentence == 0 { 0 } else { ends[sentence - 1] };
@@ -237,6 +256,38 @@ fn places(ends: &[usize], sentence: usize, order: usize) -> std::ops::Range<usiz
 /// coco-caption's length of a sentence.
 fn bigrams(words: usize) -> f64 {
     words.saturating_sub(1) as f64
+}
+
+impl Named {
+    /// Names the n-grams of `words`. What no reference has gets a name of its own, so that a candidate that repeats it is
+    /// not longer than it is.
+    fn set(&mut self, references: &Consensus, words: &[u32]) {
+        self.places.clear();
+        self.places.extend_from_slice(words);
+        for (order, sorted) in (1..).zip(&mut self.orders) {
+            if order > 1 {
+                self.places
+                    .truncate((words.len() + 1).saturating_sub(order));
+                self.fresh.clear();
+                let known = &references.orders[order - 1].pairs;
+                let lasts = words.get(order - 1..).unwrap_or(&[]);
+                for (name, &last) in self.places.iter_mut().zip(lasts) {
+                    let pair = (*name, last);
+                    *name = known.get(&pair).copied().unwrap_or_else(|| {
+                        // A sentence has few words: a search beats a table.
+                        let at = self.fresh.iter().position(|&old| old == pair);
+                        let at = at.unwrap_or_else(|| {
+                            self.fresh.push(pair);
+                            self.fresh.len() - 1
+                        });
+                        (known.len() + at) as u32
+                    });
+                }
+            }
+            sorted.clone_from(&self.places);
+            sorted.sort_unstable();
+        }
+    }
 }
 
 impl Vector {
@@ -280,11 +331,11 @@ mod tests {
         words.join(" ")
     }
 
-    /// The oracle: `metrics::score` on text, one corpus for each candidate of an image.
+    /// The oracle: `metrics::score` and `bleu_counts` on text, one corpus for each candidate of an image.
     fn oracle(
         references: &[Vec<Vec<u32>>],
         candidates: &[(usize, Vec<Vec<u32>>)],
-    ) -> Vec<Vec<f64>> {
+    ) -> Vec<(f64, BleuCounts)> {
         let lines =
             |image: usize| -> Vec<String> { references[image].iter().map(|s| text(s)).collect() };
         let mut all = Corpus::new();
@@ -300,12 +351,13 @@ mod tests {
                 document_frequencies: Some(&frequencies),
                 ..Options::default()
             };
-            score(&corpus, &options).scores[0].images[0]
+            let cider = score(&corpus, &options).scores[0].images[0];
+            (cider, bleu::bleu_counts(&corpus)[0])
         };
-        let image = |(image, candidates): &(usize, Vec<Vec<u32>>)| {
+        let image = |(image, candidates): &(usize, Vec<Vec<u32>>)| -> Vec<_> {
             candidates.iter().map(|c| one(*image, c)).collect()
         };
-        candidates.iter().map(image).collect()
+        candidates.iter().flat_map(image).collect()
     }
 
     fn sentence() -> impl Strategy<Value = Vec<u32>> {
@@ -324,11 +376,15 @@ mod tests {
                 .into_iter()
                 .map(|(image, sentences)| (image.index(references.len()), sentences))
                 .collect();
-            let got = Consensus::new(references.clone()).score(&candidates);
+            let consensus = Consensus::new(references.clone());
+            let (got, bleu) = (consensus.score(&candidates), consensus.bleu_counts(&candidates));
             let want = oracle(&references, &candidates);
-            prop_assert_eq!(got.len(), want.len());
-            for (got, want) in got.iter().flatten().zip(want.iter().flatten()) {
-                prop_assert!((got - want).abs() < 1e-9, "{} for {}", got, want);
+            prop_assert_eq!((got.len(), bleu.len()), (candidates.len(), candidates.len()));
+            let (got, bleu) = (got.concat(), bleu.concat());
+            prop_assert_eq!((got.len(), bleu.len()), (want.len(), want.len()));
+            for ((got, bleu), want) in got.iter().zip(&bleu).zip(&want) {
+                prop_assert!((got - want.0).abs() < 1e-9, "{} for {}", got, want.0);
+                prop_assert_eq!(bleu, &want.1);
             }
         }
     }

@@ -25,7 +25,7 @@ pub struct SampleCaption {
 /// The sentences of a self-critical step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sampled {
-    /// Mean CIDEr-D, times 10, of all samples of the batch; END counts as a word.
+    /// Mean reward of all samples of the batch: CIDEr-D times 10, and BLEU with `bleu-reward-weight`; END counts as a word.
     pub reward: f64,
     /// `imgid` of the batch's first picture.
     pub imgid: u32,

@@ -93,8 +93,7 @@ impl Job {
             return Err(no_sentences(&dataset, Split::Val));
         }
         let critical = options.objective == Objective::SelfCritical;
-        let critic =
-            critical.then(|| Critic::new(&dataset, &vocabulary, options.samples, options.seed));
+        let critic = critical.then(|| Critic::new(&dataset, &vocabulary, &options));
         let sampling = match (options.sampling, options.batch_by) {
             _ if critical => data::Sampling::Pictures {
                 pictures: options.pictures_per_batch,

@@ -85,7 +85,7 @@ pub enum BatchBy {
 pub enum Objective {
     /// -ln p of the training sentences (NeuralTalk).
     CrossEntropy,
-    /// Minus the expected CIDEr-D of sentences that the model samples (Rennie et al. 2017).
+    /// Minus the expected reward (CIDEr-D) of sentences that the model samples (Rennie et al. 2017).
     SelfCritical,
 }
 
@@ -140,6 +140,9 @@ pub struct Options {
     pub objective: Objective,
     /// n, sentences sampled for each picture with `objective = "self-critical"`.
     pub samples: usize,
+    /// Weight of the mean of a sampled sentence's BLEU-1 to BLEU-4 (0 to 1) beside its CIDEr-D times 10 (0 to 10) in the
+    /// reward; 0: CIDEr-D alone.
+    pub bleu_reward_weight: f64,
     /// Self-critical training divides the output layer by this once, before its first step: below 1 it starts from a
     /// sharper distribution than the checkpoint's.
     pub initial_temperature: f64,
@@ -281,6 +284,7 @@ impl Default for Options {
             init_model_from: None,
             objective: Objective::CrossEntropy,
             samples: 5,
+            bleu_reward_weight: 0.0,
             initial_temperature: 1.0,
             regc: 1e-8,
             max_epochs: 50,

@@ -1,16 +1,18 @@
 //! Self-critical training: sentences that the model samples are weighed by how good they are.
 //!
 //! ```text
-//! for each picture: n sentences from the present weights -> CIDEr-D of each against the picture's training sentences
+//! for each picture: n sentences from the present weights -> reward of each against the picture's training sentences
+//! reward = 10 CIDEr-D + bleu-reward-weight · mean of the sentence's BLEU-1 to BLEU-4
 //! advantage = reward - mean reward of the picture's other samples         loss = Σ advantage · -ln p(word) / sentences
 //! ```
 //!
 //! Rennie, Marcheret, Mroueh, Ross & Goel 2017; instead of the greedy caption the other samples are the baseline (Kool, van
 //! Hoof & Welling 2019; Luo 2020), which costs no search of its own and is as unbiased. Document frequencies are those of
 //! the training sentences. As in ruotianluo/self-critical.pytorch the END of a sentence counts as a word of references and
-//! samples: without it models learn to stop at "with a".
+//! samples: without it models learn to stop at "with a"; and BLEU may be part of the reward (there BLEU-4 alone, which is 0
+//! for most single sentences).
 //!
-//! Here: samples, rewards, weights. Not here: the formula of CIDEr-D (`metrics`), the draws (`generate::sample`), gradient
+//! Here: samples, rewards, weights. Not here: the formulas of the scores (`metrics`), the draws (`generate::sample`), gradient
 //! and update (`step.rs`), where the pictures' features come from.
 
 use std::collections::HashMap;
@@ -26,7 +28,7 @@ use tensor::Tensor;
 use crate::event::Sampled;
 use crate::job::Job;
 use crate::step::{Pass, Pictures, Trainer};
-use crate::{TrainError, clock};
+use crate::{Options, TrainError, clock};
 
 /// Keeps the draws' random numbers apart from those of the first weights and of dropout.
 const SAMPLE_SEED: u64 = 0x7361_6d70_6c65_7321;
@@ -39,6 +41,7 @@ pub(crate) struct Critic {
     consensus: Consensus,
     /// n.
     samples: usize,
+    bleu_weight: f64,
     seed: u64,
 }
 
@@ -48,7 +51,7 @@ pub(crate) struct Samples {
     /// For every sentence the row of its picture.
     image_of: Vec<usize>,
     captions: Vec<Caption>,
-    /// CIDEr-D times 10 of each.
+    /// Of each.
     pub(crate) rewards: Vec<f64>,
     /// Reward less the mean of the picture's other samples.
     advantages: Vec<f64>,
@@ -60,12 +63,7 @@ pub(crate) struct Samples {
 
 impl Critic {
     /// Counts the sentences of the training pictures, in the order of [`data::Encoded`].
-    pub(crate) fn new(
-        dataset: &Dataset,
-        vocabulary: &Vocabulary,
-        samples: usize,
-        seed: u64,
-    ) -> Self {
+    pub(crate) fn new(dataset: &Dataset, vocabulary: &Vocabulary, options: &Options) -> Self {
         // Words outside the vocabulary are part of the references: no sample has them, and leaving them out would make
         // n-grams that nobody wrote.
         let mut others = HashMap::new();
@@ -88,9 +86,23 @@ impl Critic {
             .collect();
         Self {
             consensus: Consensus::new(images),
-            samples,
-            seed,
+            samples: options.samples,
+            bleu_weight: options.bleu_reward_weight,
+            seed: options.seed,
         }
+    }
+
+    /// Of each sentence about a training picture, given as (picture, sentences); END is a word.
+    fn rewards(&self, sentences: &[(usize, Vec<Vec<u32>>)]) -> Vec<Vec<f64>> {
+        let mut rewards = self.consensus.score(sentences);
+        if self.bleu_weight != 0.0 {
+            let counts = self.consensus.bleu_counts(sentences);
+            for (reward, counts) in rewards.iter_mut().flatten().zip(counts.iter().flatten()) {
+                let bleu = counts.coco();
+                *reward += self.bleu_weight * bleu.iter().sum::<f64>() / bleu.len() as f64;
+            }
+        }
+        rewards
     }
 
     /// Cost and gradients of samples about the pictures of `batch`, `seen`, whose row r is training picture `pictures[r]`.
@@ -145,14 +157,14 @@ impl Critic {
                 let end = caption.finished.then_some(Vocabulary::END);
                 caption.tokens.iter().copied().chain(end).collect()
             };
-            let candidates: Vec<(usize, Vec<Vec<u32>>)> = pictures
+            let sentences: Vec<(usize, Vec<Vec<u32>>)> = pictures
                 .iter()
                 .zip(&drawn)
                 .map(|(&picture, captions)| (picture, captions.iter().map(sentence).collect()))
                 .collect();
             let sampling_seconds = clock::seconds_since(start);
             let start = Instant::now();
-            let rewards = self.consensus.score(&candidates);
+            let rewards = self.rewards(&sentences);
             Ok(Samples {
                 sampling_seconds,
                 reward_seconds: clock::seconds_since(start),

@@ -121,7 +121,7 @@ pub(crate) struct Flags {
     #[serde(skip_serializing_if = "Option::is_none")]
     init_model_from: Option<PathBuf>,
 
-    /// What to minimise: -ln p of the training sentences, or minus the CIDEr-D of sampled ones (needs --init-model-from)
+    /// What to minimise: -ln p of the training sentences, or minus the reward (CIDEr-D) of sampled ones (needs --init-model-from)
     #[arg(long, value_parser = PossibleValuesParser::new(["cross-entropy", "self-critical"]), help_heading = LEARNING)]
     #[serde(skip_serializing_if = "Option::is_none")]
     objective: Option<String>,
@@ -130,6 +130,11 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "N", help_heading = LEARNING)]
     #[serde(skip_serializing_if = "Option::is_none")]
     samples: Option<u32>,
+
+    /// self-critical: adds this times the mean of a sentence's BLEU-1 to BLEU-4 to its reward, CIDEr-D times 10
+    #[arg(long, value_name = "X", help_heading = LEARNING)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bleu_reward_weight: Option<f64>,
 
     /// self-critical: start from the checkpoint's distribution at this temperature; below 1 after label smoothing
     #[arg(long, value_name = "X", help_heading = LEARNING)]

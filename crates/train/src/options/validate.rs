@@ -129,6 +129,13 @@ impl Options {
         if !(2..=1 << 12).contains(&self.samples) {
             return refuse("samples", self.samples, "a number from 2 to 4096");
         }
+        if !(self.bleu_reward_weight >= 0.0 && self.bleu_reward_weight.is_finite()) {
+            return refuse(
+                "bleu-reward-weight",
+                self.bleu_reward_weight,
+                "a number from 0 on",
+            );
+        }
         if !(self.initial_temperature > 0.0 && self.initial_temperature.is_finite()) {
             return refuse(
                 "initial-temperature",
@@ -254,7 +261,7 @@ mod tests {
     #[test]
     fn each_bad_value_is_refused_by_name() {
         type Change = fn(&mut Options);
-        let cases: [(&str, Change); 24] = [
+        let cases: [(&str, Change); 25] = [
             ("image-encoding-size", |o| o.image_encoding_size = 0),
             ("word-encoding-size", |o| o.word_encoding_size = 1 << 25),
             ("image-encoding-size", |o| o.image_encoding_size = 255),
@@ -281,6 +288,7 @@ mod tests {
             ("device", |o| o.device = "gpu".into()),
             ("precision", |o| o.precision = "f16".into()),
             ("samples", |o| o.samples = 1),
+            ("bleu-reward-weight", |o| o.bleu_reward_weight = -1.0),
             ("initial-temperature", |o| o.initial_temperature = 0.0),
             ("objective", |o| o.objective = Objective::SelfCritical),
             ("label-smoothing", |o| {

@@ -46,6 +46,14 @@ fn lstm(feature: usize, vocabulary: usize) -> DecoderConfig {
     })
 }
 
+fn options(samples: usize, seed: u64) -> Options {
+    Options {
+        samples,
+        seed,
+        ..Options::default()
+    }
+}
+
 fn caption(tokens: &[u32], finished: bool) -> Caption {
     Caption {
         tokens: tokens.to_vec(),
@@ -58,7 +66,12 @@ fn caption(tokens: &[u32], finished: bool) -> Caption {
 /// Sampled sentences score as `metrics::score` says of the same text with a word for END, document frequencies of all
 /// training pictures; words that the vocabulary lacks count.
 #[test]
-fn rewards_are_the_ciders_of_metrics() {
+fn rewards_are_the_scores_of_metrics() {
+    rewards_are_scores(0.0);
+    rewards_are_scores(2.5);
+}
+
+fn rewards_are_scores(bleu_weight: f64) {
     let sentences: [&[&str]; 4] = [
         &["a dog runs", "the purple dog runs on grass"],
         &["a dog in another split"],
@@ -69,7 +82,11 @@ fn rewards_are_the_ciders_of_metrics() {
         dataset(&sentences),
         vocabulary("a the dog cat runs sits on"),
     );
-    let critic = Critic::new(&data, &words, 6, 3);
+    let options = Options {
+        bleu_reward_weight: bleu_weight,
+        ..options(6, 3)
+    };
+    let critic = Critic::new(&data, &words, &options);
     let device = Device::cpu(2);
     let decoder = Decoder::new(lstm(2, words.len()), &[0.0; 8], 5, &device);
     let features = Tensor::new(&device, &[2, 2], vec![0.5, -0.5, 1.0, 2.0]);
@@ -87,7 +104,7 @@ fn rewards_are_the_ciders_of_metrics() {
     }
     let frequencies = DocumentFrequencies::count(&all);
     let options = metrics::Options {
-        metrics: vec![Metric::Cider],
+        metrics: vec![Metric::Cider, Metric::Bleu],
         document_frequencies: Some(&frequencies),
         ..Default::default()
     };
@@ -97,7 +114,13 @@ fn rewards_are_the_ciders_of_metrics() {
         let mut corpus = Corpus::new();
         let text = if found.finished { line(&text) } else { text };
         corpus.push("1", &text, &references([3, 0][i / 6]));
-        let want = metrics::score(&corpus, &options).scores[0].images[0];
+        let scores = metrics::score(&corpus, &options).scores;
+        let of = |name: &str| {
+            let score = scores.iter().find(|s| s.name == name);
+            score.expect(name).images[0]
+        };
+        let bleu = (1..=4).map(|n| of(&format!("BLEU-{n}"))).sum::<f64>() / 4.0;
+        let want = of("CIDEr") + bleu_weight * bleu;
         assert!((reward - want).abs() < 1e-9, "{text}: {reward}, not {want}");
     }
     assert!(
@@ -221,7 +244,7 @@ fn the_step_climbs_the_expected_reward() {
     let decoder = Decoder::new(lstm(2, 2), &[0.0, 0.4], 11, &device);
     let features = vec![0.5, -1.0];
 
-    let critic = Critic::new(&data, &words, 64, 1);
+    let critic = Critic::new(&data, &words, &options(64, 1));
     let sentence = |k: usize| match k {
         20 => vec![1; 20],
         _ => [vec![1; k], vec![Vocabulary::END]].concat(),
@@ -333,7 +356,7 @@ fn draws_depend_on_seed_iteration_and_row_alone() {
         let device = Device::cpu(threads);
         let decoder = Decoder::new(lstm(2, 4), &[0.0; 4], 11, &device);
         let features = Tensor::new(&device, &[2, 2], features.clone());
-        let critic = Critic::new(&data, &words, 8, seed);
+        let critic = Critic::new(&data, &words, &options(8, seed));
         let samples = critic
             .sample(&decoder, &features, &[0, 1], it)
             .expect("samples");
