@@ -9,6 +9,7 @@ mod convolution;
 mod elementwise;
 mod lstm;
 mod norm;
+mod rnn;
 mod rows;
 mod softmax;
 mod update;
@@ -32,6 +33,7 @@ pub use elementwise::{
 };
 pub use lstm::{GatesBackward, lstm_gates, lstm_gates_backward};
 pub use norm::{NormFactors, norm_factors, norm_gradient, scale_columns, shift_and_limit, stop};
+pub use rnn::{rnn_step, rnn_step_backward};
 pub use rows::{dropout_mask, gather, grouped, scatter_add};
 pub use softmax::{cross_entropy, log_probabilities};
 pub use update::{Rule, squared_norm, update};
@@ -70,6 +72,8 @@ pub const NAMES: &[&str] = &[
     "norm_gradient",
     "region_means",
     "region_means_backward",
+    "rnn_step",
+    "rnn_step_backward",
     "scale_assign",
     "scale_columns",
     "scatter_add",
@@ -94,6 +98,7 @@ pub fn source() -> String {
         include_str!("kernels/elementwise.cu"),
         include_str!("kernels/lstm.cu"),
         include_str!("kernels/norm.cu"),
+        include_str!("kernels/rnn.cu"),
         include_str!("kernels/rows.cu"),
         include_str!("kernels/softmax.cu"),
         include_str!("kernels/update.cu"),

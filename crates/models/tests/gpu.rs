@@ -4,6 +4,8 @@
 #[path = "../../cuda/tests/emulator/mod.rs"]
 mod emulator;
 
+use std::sync::atomic::Ordering;
+
 use models::encoder::{Encoder, EncoderConfig};
 use models::{
     AttentionConfig, Decode, Decoder, DecoderConfig, LstmConfig, Objective, RnnConfig, Sentences,
@@ -142,6 +144,44 @@ fn training_is_the_same_on_both_devices() {
                 );
             }
         }
+    }
+}
+
+/// Losses and sums of squares, whatever the decoder's size.
+#[test]
+fn a_training_step_copies_nothing_back_but_its_losses() {
+    let Some((gpu, downloaded)) = emulator::counting(Precision::Bf16) else {
+        return;
+    };
+    let device = Device::cpu(2).with_gpu(gpu);
+    for config in decoders() {
+        let mut decoder = Decoder::<f32>::new(config.clone(), &[0.1; VOCABULARY], 3, &device);
+        let rule = OptimizerConfig::Vanilla { momentum: 0.9 };
+        let mut optimizer = Optimizer::new(rule, decoder.parameters());
+        let features = features(&config, &device);
+        let batch = Sentences {
+            image_of: &[2, 0, 1],
+            live: &[3, 3, 1],
+            inputs: &[0, 0, 0, 4, 5, 6, 7],
+            targets: &[4, 5, 6, 7, 8, 0, 0],
+        };
+        let dropout = Dropout::Random {
+            seed: 1,
+            step: 0,
+            encoder: 0.3,
+            decoder: 0.5,
+        };
+        let before = downloaded.load(Ordering::Relaxed);
+        let loss = decoder.loss(&features, &batch, Objective::default(), &dropout, true);
+        let clip = Clip {
+            value: None,
+            norm: Some(0.8),
+        };
+        let parameters = decoder.parameters_mut();
+        optimizer.step(parameters, &loss.gradients, 0.02, 0.2, 1e-3, clip);
+        let bytes = downloaded.load(Ordering::Relaxed) - before;
+        // Seven losses, and a sum or two of every parameter; the smallest weights are 40 numbers.
+        assert!(bytes < 512, "{config:?}: {bytes} bytes");
     }
 }
 

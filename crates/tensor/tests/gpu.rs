@@ -12,7 +12,7 @@ use std::sync::Arc;
 use checks::{mixed, random};
 use cuda::Precision;
 use tensor::inference::{self, Activation};
-use tensor::ops::{self, LstmWeights, Mask, Norm, Padding, Statistics, Targets};
+use tensor::ops::{self, LstmWeights, Mask, Norm, Padding, RnnInputs, Statistics, Targets};
 use tensor::random::Random;
 use tensor::step::{self, Choice};
 use tensor::update::{self, Prepare, Rule};
@@ -115,7 +115,9 @@ fn cases(seed: u64) -> Vec<Case> {
     );
     let image_of: Arc<[usize]> = (0..live[0]).map(|_| below(r, images)).collect();
     let tanh_c = below(r, 2) == 0;
-    let (lstm_live, top_live) = (live.clone(), live);
+    let (feed_once, dropped) = (below(r, 2) == 0, below(r, 2) == 0);
+    let most = live[0];
+    let (lstm_live, rnn_live, top_live) = (live.clone(), live.clone(), live);
     let top_h = 1 + below(r, 24);
     let mut all = pictures(r);
     all.extend(vec![
@@ -175,6 +177,21 @@ fn cases(seed: u64) -> Vec<Case> {
                     bias: v[3],
                 };
                 ops::lstm(t, v[0], weights, lstm_live.clone(), tanh_c)
+            },
+        ),
+        case(
+            format!("rnn, feed_once {feed_once}, dropout {dropped}"),
+            &[&[most, h], &[rows, h], &[h, h], &[h]],
+            move |t, v| {
+                let mask = || Mask::random(t.device(), (rows, h), 0.4, seed, 5);
+                let mask = dropped.then(mask);
+                let inputs = RnnInputs {
+                    picture: v[0],
+                    words: v[1],
+                    hidden: v[2],
+                    bias: v[3],
+                };
+                ops::rnn(t, inputs, rnn_live.clone(), feed_once, mask.as_ref())
             },
         ),
         case(
@@ -570,6 +587,7 @@ fn coarser_products_are_near() {
             for case in cases(seed) {
                 if ["matmul", "linear", "lstm", "top_down"].contains(&case.0.as_str())
                     || case.0.starts_with("output")
+                    || case.0.starts_with("rnn")
                 {
                     let what = format!("{} ({precision:?}, seed {seed}, {:?})", case.0, case.1);
                     compare(

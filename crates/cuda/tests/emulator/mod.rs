@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_void;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cuda::raw::{Argument, Backend, Operand, Operands, Product};
@@ -93,12 +94,16 @@ fn build() -> Result<libloading::Library, String> {
 
 /// An emulated GPU; none, with the reason printed, where there is no C++ compiler.
 pub fn gpu(precision: Precision) -> Option<Arc<Gpu>> {
+    Some(counting(precision)?.0)
+}
+
+/// An emulated GPU and the bytes that were copied from it so far.
+pub fn counting(precision: Precision) -> Option<(Arc<Gpu>, Arc<AtomicUsize>)> {
     library()?;
-    Some(Gpu::with_backend(
-        Box::new(Emulator::default()),
-        precision,
-        "emulator",
-    ))
+    let emulator = Emulator::default();
+    let downloaded = emulator.downloaded.clone();
+    let gpu = Gpu::with_backend(Box::new(emulator), precision, "emulator");
+    Some((gpu, downloaded))
 }
 
 /// The GPU that comparisons run on: number NEURALTALK_TEST_GPU, or else an emulated one; none, with the reason printed, where there is
@@ -118,10 +123,13 @@ pub fn used() -> BTreeSet<&'static str> {
 
 static USED: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
 
-/// The backend, with what is allocated: addresses and bytes.
+/// The backend.
 #[derive(Default)]
 pub struct Emulator {
+    /// What is allocated: addresses and bytes.
     blocks: Mutex<BTreeMap<u64, usize>>,
+    /// Bytes.
+    downloaded: Arc<AtomicUsize>,
 }
 
 /// Bytes whose address is a multiple of 64.
@@ -227,6 +235,7 @@ unsafe impl Backend for Emulator {
     unsafe fn download(&self, bytes: &mut [u8], from: u64) -> Result<(), Error> {
         self.check(from, bytes.len());
         let len = bytes.len();
+        self.downloaded.fetch_add(len, Ordering::Relaxed);
         // SAFETY: as above.
         unsafe { std::ptr::copy_nonoverlapping(from as *const u8, bytes.as_mut_ptr(), len) };
         Ok(())

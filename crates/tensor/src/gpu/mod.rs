@@ -7,6 +7,7 @@
 mod convolution;
 mod cross_entropy;
 mod lstm;
+mod rnn;
 mod top_down;
 mod update;
 
@@ -18,6 +19,7 @@ use cuda::{Array, Gpu, Matrix};
 pub(crate) use convolution::{Layer, Normed, products, to_filters, to_input, window};
 pub(crate) use cross_entropy::{OutputLayer, log_probabilities};
 pub(crate) use lstm::Lstm;
+pub(crate) use rnn::Rnn;
 pub(crate) use top_down::TopDown;
 pub(crate) use update::{apply, squared_norm};
 

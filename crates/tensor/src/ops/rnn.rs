@@ -14,7 +14,7 @@ use super::dropout::Mask;
 use super::elementwise::sum_rows;
 use super::lstm::{stack_past, transposed};
 use super::offsets;
-use crate::{Element, Matrix, Tape, Tensor, Var, gemm};
+use crate::{Element, Matrix, Tape, Tensor, Var, gemm, gpu};
 
 /// What goes into [`rnn`].
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +49,25 @@ pub fn rnn<T: Element>(
     assert_eq!(w_hidden.shape(), [h, h], "recurrent weights");
     let most = live.first().copied().unwrap_or(0);
     assert_eq!(picture.shape(), [most, h], "pictures");
+    let factors = mask.map(|m| m.factors().clone());
+    if let Some(factors) = &factors {
+        assert_eq!(factors.shape(), words.shape(), "dropout mask");
+    }
+    let all = [inputs.picture, inputs.words, inputs.hidden, inputs.bias];
+    if let Some(gpu) = device.gpu_for::<T>() {
+        let values = [&picture, &words, &w_hidden, &bias];
+        let pass = gpu::Rnn::forward(gpu, values, live, starts, feed_once, factors);
+        return tape.push(pass.hidden(), &all, move |gradient, gradients| {
+            let wanted = [inputs.hidden, inputs.bias].map(|v| gradients.wants(v));
+            let shapes: [&[usize]; 4] = [&[most, h], &[rows, h], &[h, h], &[h]];
+            let found = pass.backward(&gradient, &w_hidden, wanted);
+            for ((var, shape), gradient) in all.into_iter().zip(shapes).zip(found) {
+                if let Some(gradient) = gradient {
+                    gradients.add(var, Tensor::from_array(&device, shape, gradient));
+                }
+            }
+        });
+    }
 
     let mut states = words.clone();
     device.install(|| {
@@ -74,13 +93,10 @@ pub fn rnn<T: Element>(
             }
         }
     });
-    let factors = mask.map(|m| m.factors().clone());
     if let Some(factors) = &factors {
-        assert_eq!(factors.shape(), states.shape(), "dropout mask");
         multiply(states.data_mut(), factors.data());
     }
     let hidden = states.clone();
-    let all = [inputs.picture, inputs.words, inputs.hidden, inputs.bias];
     tape.push(states, &all, move |mut gradient, gradients| {
         if let Some(factors) = &factors {
             multiply(gradient.data_mut(), factors.data());
