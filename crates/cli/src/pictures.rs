@@ -222,7 +222,7 @@ impl PictureEncoder {
         } else {
             features.pooled
         };
-        let width = features.data().len() / pixels.shape()[0];
+        let width = features.len() / pixels.shape()[0];
         let mut rows = features.data().chunks_exact(width);
         let row = |planes: Result<Vec<f32>, PictureError>| {
             planes.map(|_| rows.next().expect("one row a picture").to_vec())

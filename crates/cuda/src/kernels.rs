@@ -35,8 +35,8 @@ pub use lstm::{GatesBackward, lstm_gates, lstm_gates_backward};
 pub use norm::{NormFactors, norm_factors, norm_gradient, scale_columns, shift_and_limit, stop};
 pub use rnn::{rnn_step, rnn_step_backward};
 pub use rows::{dropout_mask, gather, grouped, scatter_add};
-pub use softmax::{cross_entropy, log_probabilities};
-pub use update::{Rule, squared_norm, update};
+pub use softmax::{cross_entropy, log_probabilities, total_loss};
+pub use update::{Rule, norm_parts, squared_norm, update};
 
 /// Threads of every block.
 pub const BLOCK: usize = 256;
@@ -82,6 +82,7 @@ pub const NAMES: &[&str] = &[
     "stop",
     "sum_rows",
     "to_half",
+    "total_loss",
     "unary",
     "unary_backward",
     "unfold",

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use nn::{Bound, Dropout, Parameter, Parameters, initialization};
-use tensor::ops::{Targets, output_cross_entropy};
+use tensor::ops::{Targets, WordLosses, output_cross_entropy};
 use tensor::step::{self, Choice};
 use tensor::{Device, Element, Tape, Tensor, Var};
 
@@ -230,6 +230,8 @@ impl<T: Element> Decoder<T> {
             } else {
                 Vec::new()
             };
+            // On a GPU the backward pass is queued by now.
+            let words = words.into_vec();
             StepLoss {
                 total: words.iter().sum(),
                 words,
@@ -253,7 +255,7 @@ impl<T: Element> Decoder<T> {
         batch: &Sentences<'_>,
         objective: Objective<'_, T>,
         dropout: &Dropout<T>,
-    ) -> (Var, Vec<f64>) {
+    ) -> (Var, WordLosses) {
         let hidden = match &self.config {
             DecoderConfig::Lstm(config) => {
                 lstm::hidden(config, tape, bound, features, batch, dropout)

@@ -4,8 +4,7 @@
 #[path = "../../cuda/tests/emulator/mod.rs"]
 mod emulator;
 
-use std::sync::atomic::Ordering;
-
+use emulator::Call;
 use models::encoder::{Encoder, EncoderConfig};
 use models::{
     AttentionConfig, Decode, Decoder, DecoderConfig, LstmConfig, Objective, RnnConfig, Sentences,
@@ -147,12 +146,14 @@ fn training_is_the_same_on_both_devices() {
     }
 }
 
-/// Losses and sums of squares, whatever the decoder's size.
+/// The host waits twice: for the losses when all of the backward pass is queued, and for the norm of the gradients. Nothing is
+/// copied back whose size depends on the decoder's.
 #[test]
-fn a_training_step_copies_nothing_back_but_its_losses() {
-    let Some((gpu, downloaded)) = emulator::counting(Precision::Bf16) else {
+fn a_training_step_waits_for_its_losses_and_the_norm() {
+    let Some((gpu, calls)) = emulator::listening(Precision::Bf16) else {
         return;
     };
+    let taken = || std::mem::take(&mut *calls.lock().expect("no panic"));
     let device = Device::cpu(2).with_gpu(gpu);
     for config in decoders() {
         let mut decoder = Decoder::<f32>::new(config.clone(), &[0.1; VOCABULARY], 3, &device);
@@ -171,17 +172,31 @@ fn a_training_step_copies_nothing_back_but_its_losses() {
             encoder: 0.3,
             decoder: 0.5,
         };
-        let before = downloaded.load(Ordering::Relaxed);
+        taken();
         let loss = decoder.loss(&features, &batch, Objective::default(), &dropout, true);
+        let pass = taken();
+        let losses = Call::Download(batch.targets.len() * 2 * size_of::<f32>());
+        assert_eq!(pass.last(), Some(&losses), "{config:?}");
+        let waits = |calls: &[Call]| {
+            let waits = |call: &&Call| matches!(call, Call::Download(_));
+            calls.iter().filter(waits).count()
+        };
+        assert_eq!(waits(&pass), 1, "{config:?}: {pass:?}");
         let clip = Clip {
             value: None,
             norm: Some(0.8),
         };
         let parameters = decoder.parameters_mut();
         optimizer.step(parameters, &loss.gradients, 0.02, 0.2, 1e-3, clip);
-        let bytes = downloaded.load(Ordering::Relaxed) - before;
-        // Seven losses, and a sum or two of every parameter; the smallest weights are 40 numbers.
-        assert!(bytes < 512, "{config:?}: {bytes} bytes");
+        let update = taken();
+        // No parameter is larger than a few of the norm's parts.
+        let norm = |call: &&Call| matches!(call, Call::Download(bytes) if *bytes < 400);
+        assert_eq!(
+            update.iter().filter(norm).count(),
+            1,
+            "{config:?}: {update:?}"
+        );
+        assert_eq!(waits(&update), 1, "{config:?}: {update:?}");
     }
 }
 
@@ -234,4 +249,37 @@ fn the_same_run_gives_the_same_bits() {
     for config in decoders() {
         assert_eq!(train(&config, &device), train(&config, &device));
     }
+}
+
+/// What fine-tuning does with an encoder in a step: weights folded, features, the gradients of a tape, an update.
+#[test]
+fn a_step_of_fine_tuning_copies_nothing_back() {
+    let Some((gpu, calls)) = emulator::listening(Precision::Single) else {
+        return;
+    };
+    let device = Device::cpu(2).with_gpu(gpu);
+    let network = EncoderConfig::EfficientNetLite(0).network();
+    let mut encoder = Encoder::<f32>::new(network, 5, &device);
+    let rule = OptimizerConfig::Vanilla { momentum: 0.9 };
+    let mut optimizer = Optimizer::new(rule, encoder.parameters());
+    let pixels = Tensor::zeros(&device, &[1, 24, 24, 3]);
+    let mut step = || {
+        let features = encoder.fold().encode(&pixels).regions;
+        let mut tape = Tape::new(&device);
+        let bound = encoder.parameters().bind(&mut tape);
+        let x = tape.constant(pixels.clone());
+        let found = encoder.forward(&mut tape, &bound, x);
+        // Any gradient of the right shape.
+        let mut gradients = tape.backward_from(found.regions, features);
+        let gradients = bound.gradients(&mut gradients);
+        let clip = Clip::default();
+        optimizer.step(encoder.parameters_mut(), &gradients, 0.02, 0.2, 1e-3, clip);
+    };
+    step(); // uploads the weights
+    calls.lock().expect("no panic").clear();
+    step();
+    let calls = calls.lock().expect("no panic");
+    let copies = calls.iter().filter(|call| **call != Call::Work);
+    let copies: Vec<_> = copies.collect();
+    assert!(copies.is_empty(), "{copies:?}");
 }

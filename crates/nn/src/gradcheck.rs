@@ -41,7 +41,7 @@ pub fn check(
         .zip(gradients)
         .enumerate()
         .map(|(index, (p, gradient))| {
-            let count = p.value.data().len();
+            let count = p.value.len();
             let stride = count.div_ceil(per_parameter.max(1)).max(1);
             let mut worst = Disagreement {
                 name: p.name.clone(),

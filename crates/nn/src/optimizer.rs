@@ -156,12 +156,9 @@ impl<T: Element> Optimizer<T> {
             clip: f64::INFINITY,
         };
         let norm = clip.norm.map(|_| {
-            let squares: f64 = parameters
-                .iter()
-                .zip(gradients)
-                .map(|(p, g)| update::squared_norm(prepare(scale, p.regularized), &p.value, g))
-                .sum();
-            squares.sqrt()
+            let all = parameters.iter().zip(gradients);
+            let all = all.map(|(p, g)| (prepare(scale, p.regularized), &p.value, g));
+            update::squared_norm(&all.collect::<Vec<_>>()).sqrt()
         });
         let shrink = match (norm, clip.norm) {
             (Some(norm), Some(limit)) if norm > limit => limit / norm,

@@ -179,7 +179,7 @@ fn output_layer(c: &mut Criterion) {
         };
         let (loss, words) = ops::output_cross_entropy(&mut tape, layer.into(), targets);
         black_box(tape.backward(loss));
-        words[5]
+        words.into_vec()[5]
     };
     let logit = |word: usize| element(&hidden, &weight, 5, word) + f64::from(bias.data()[word]);
     let total: f64 = (0..v).map(|word| logit(word).exp()).sum();

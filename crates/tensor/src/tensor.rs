@@ -261,7 +261,7 @@ impl Tensor<f32> {
 
 impl<T: Element> fmt::Debug for Tensor<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = &self.data()[..self.data().len().min(8)];
+        let shown = &self.data()[..self.len().min(8)];
         write!(f, "Tensor {:?} {shown:?}", self.shape)
     }
 }

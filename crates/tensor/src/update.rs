@@ -247,11 +247,24 @@ impl<T: Element> Ready<T> {
     }
 }
 
-/// Σ of squares of the prepared gradient: what a norm clip needs. Pieces are summed in order.
-pub fn squared_norm<T: Element>(prepare: Prepare, weight: &Tensor<T>, gradient: &Tensor<T>) -> f64 {
-    if let Some(gpu) = weight.device().gpu_for::<T>() {
-        return gpu::squared_norm(gpu, prepare, weight, gradient);
+/// A parameter's gradient as a rule would see it: how it is prepared, weight, raw gradient.
+pub type Prepared<'a, T> = (Prepare, &'a Tensor<T>, &'a Tensor<T>);
+
+/// Σ of squares of the prepared gradients of all parameters: what a norm clip needs. Pieces are summed in order; a GPU is waited
+/// for once.
+pub fn squared_norm<T: Element>(parameters: &[Prepared<'_, T>]) -> f64 {
+    let gpu = parameters
+        .first()
+        .and_then(|(_, w, _)| w.device().gpu_for::<T>());
+    if let Some(gpu) = gpu {
+        return gpu::squared_norm(gpu, parameters);
     }
+    let each = parameters.iter();
+    each.map(|&(prepare, weight, gradient)| squares(prepare, weight, gradient))
+        .sum()
+}
+
+fn squares<T: Element>(prepare: Prepare, weight: &Tensor<T>, gradient: &Tensor<T>) -> f64 {
     let ready = Ready::new(prepare);
     weight.device().install(|| {
         let pieces: Vec<f64> = weight
@@ -278,15 +291,16 @@ pub fn squared_norm<T: Element>(prepare: Prepare, weight: &Tensor<T>, gradient: 
     })
 }
 
-/// Σ w², for the reported cost of regularisation.
-pub fn squared_sum<T: Element>(weight: &Tensor<T>) -> f64 {
-    let nothing = Prepare {
+/// Σ w² over all weights, for the reported cost of regularisation; a GPU is waited for once.
+pub fn squared_sum<'a, T: Element>(weights: impl IntoIterator<Item = &'a Tensor<T>>) -> f64 {
+    let as_it_is = Prepare {
         scale: 1.0,
-        l2: 1.0,
+        l2: 0.0,
         clip: f64::INFINITY,
     };
-    let zero = Tensor::zeros(weight.device(), weight.shape());
-    squared_norm(nothing, weight, &zero)
+    // A weight in its gradient's place.
+    let all: Vec<_> = weights.into_iter().map(|w| (as_it_is, w, w)).collect();
+    squared_norm(&all)
 }
 
 /// sum += one: gradients of the parts of a batch.

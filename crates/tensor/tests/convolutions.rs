@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use checks::{close, disagreement, mixed, random, run};
 use proptest::prelude::*;
-use tensor::inference::{Activation, Convolution, Depthwise};
+use tensor::inference::{Activation, Affine, Convolution, Depthwise};
 use tensor::ops::{self, Padding, Statistics, window_outputs};
 use tensor::{Device, Element, Tape, Tensor, Var};
 
@@ -358,7 +358,7 @@ proptest! {
             y = ops::add(&mut tape, y, other);
         }
         let y = ops::relu6(&mut tape, y);
-        let packed = Convolution::new(&filters, None, bias.data(), stride, padding, Activation::Relu6);
+        let packed = Convolution::new(&filters, &Affine::bias(bias), stride, padding, Activation::Relu6);
         let fast = packed.forward(&x, other.as_ref());
         prop_assert_eq!(fast.shape(), tape.value(y).shape());
         let scale = (k * k * c) as f32;
@@ -382,7 +382,7 @@ proptest! {
         let y = ops::depthwise_conv2d(&mut tape, vx, vw, stride, padding);
         let y = ops::add_bias(&mut tape, y, vb);
         let y = ops::relu(&mut tape, y);
-        let packed = Depthwise::new(&filters, None, bias.data(), stride, padding, Activation::Relu);
+        let packed = Depthwise::new(&filters, &Affine::bias(bias), stride, padding, Activation::Relu);
         let fast = packed.forward(&x);
         prop_assert_eq!(fast.shape(), tape.value(y).shape());
         for (a, b) in fast.data().iter().zip(tape.value(y).data()) {
@@ -415,23 +415,11 @@ fn nothing_depends_on_the_number_of_threads() {
             let y = ops::global_average_pool(tape, y);
             mixed(tape, y)
         });
-        let fused = Convolution::new(
-            &inputs[1],
-            None,
-            inputs[4].data()[..16].as_ref(),
-            2,
-            Padding::Same,
-            Activation::Relu6,
-        );
+        let bias = inputs[4].data()[..16].to_vec();
+        let bias = Affine::bias(Tensor::new(&device, &[16], bias));
+        let fused = Convolution::new(&inputs[1], &bias, 2, Padding::Same, Activation::Relu6);
         let middle = fused.forward(&inputs[0], None);
-        let wide = Depthwise::new(
-            &inputs[2],
-            None,
-            &inputs[4].data()[..16],
-            2,
-            Padding::Same,
-            Activation::None,
-        );
+        let wide = Depthwise::new(&inputs[2], &bias, 2, Padding::Same, Activation::None);
         let last = wide.forward(&middle);
         let bits: Vec<Vec<u32>> = gradients
             .iter()
@@ -456,13 +444,7 @@ fn nan_reaches_the_end() {
     let pooled = ops::max_pool(&mut tape, v, [2, 2], 2, Padding::Each(0));
     assert!(tape.value(pooled).data().iter().any(|x| x.is_nan()));
     let filters = random::<f32>(&device, &[1, 1, 2, 3], 2);
-    let conv = Convolution::new(
-        &filters,
-        None,
-        &[0.0; 3],
-        1,
-        Padding::Same,
-        Activation::Relu6,
-    );
+    let nothing = Affine::bias(Tensor::zeros(&device, &[3]));
+    let conv = Convolution::new(&filters, &nothing, 1, Padding::Same, Activation::Relu6);
     assert!(conv.forward(&x, None).data().iter().any(|x| x.is_nan()));
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use checks::{mixed, random};
 use cuda::Precision;
-use tensor::inference::{self, Activation};
+use tensor::inference::{self, Activation, Affine};
 use tensor::ops::{self, LstmWeights, Mask, Norm, Padding, RnnInputs, Statistics, Targets};
 use tensor::random::Random;
 use tensor::step::{self, Choice};
@@ -267,7 +267,7 @@ fn pictures(r: &mut Random) -> Vec<Case> {
             format!("normed_conv2d {window}"),
             &[&x, &[kh, kw, c, m], &[m], &[m]],
             move |t, v| {
-                let statistics = &statistics(t, m);
+                let statistics = &statistics(t.device(), m);
                 let (gamma, beta) = (v[2], v[3]);
                 let norm = Norm {
                     gamma,
@@ -281,7 +281,7 @@ fn pictures(r: &mut Random) -> Vec<Case> {
             format!("normed_depthwise_conv2d {window}"),
             &[&x, &[kh, kw, c], &[c], &[c]],
             move |t, v| {
-                let statistics = &statistics(t, c);
+                let statistics = &statistics(t.device(), c);
                 let (gamma, beta) = (v[2], v[3]);
                 let norm = Norm {
                     gamma,
@@ -301,11 +301,11 @@ fn pictures(r: &mut Random) -> Vec<Case> {
 }
 
 /// Frozen ones of a norm; the deviation is a tenth, so that activations cut off on both sides.
-fn statistics(tape: &Tape<f32>, channels: usize) -> Statistics {
+fn statistics(device: &Device, channels: usize) -> Statistics {
     let variance = vec![0.01; channels];
     Statistics {
-        mean: random(tape.device(), &[channels], 77),
-        variance: Tensor::new(tape.device(), &[channels], variance),
+        mean: random(device, &[channels], 77),
+        variance: Tensor::new(device, &[channels], variance),
         epsilon: 1e-3,
     }
 }
@@ -356,19 +356,25 @@ fn layers_of_inference(device: &Device, cpu: &Device) {
                 ),
             ]
             .map(|(shape, seed)| random::<f32>(device, &shape, seed));
-            let bias: Vec<f32> = (0..7).map(|i| i as f32 - 3.0).collect();
-            let dense =
-                inference::Convolution::new(&dense, None, &bias, stride, Padding::Same, activation);
-            let depthwise = inference::Depthwise::new(
-                &depthwise,
-                None,
-                &bias[..5],
-                stride,
-                Padding::Same,
-                activation,
-            );
+            let same = Padding::Same;
+            let bias = Affine::bias(random(device, &[7], 5));
+            let of_norm = |m: usize| {
+                let [gamma, beta] = [6, 7].map(|seed| random(device, &[m], seed));
+                Affine::of_norm(&gamma, &beta, &statistics(device, m))
+            };
+            let normed = inference::Convolution::new(&dense, &of_norm(7), stride, same, activation);
+            let dense = inference::Convolution::new(&dense, &bias, stride, same, activation);
+            let bias = Affine::bias(random(device, &[5], 5));
+            let depthwise = [bias, of_norm(5)].map(|affine| {
+                let layer =
+                    inference::Depthwise::new(&depthwise, &affine, stride, same, activation);
+                layer.forward(&x)
+            });
             let last = dense.forward(&x, Some(&residual));
-            vec![dense.forward(&x, None), last, depthwise.forward(&x)]
+            let normed = normed.forward(&x, None);
+            let mut all = vec![dense.forward(&x, None), last, normed];
+            all.extend(depthwise);
+            all
         };
         compare("a layer of inference", &run(device), &run(cpu), 1e-5);
     }
@@ -385,7 +391,8 @@ fn layers_of_inference(device: &Device, cpu: &Device) {
     let mut x = random::<f32>(device, &[1, 2, 2, 1], 1);
     x.data_mut()[3] = f32::NAN;
     let one = Tensor::new(device, &[1, 1, 1], vec![1.0]);
-    let layer = inference::Depthwise::new(&one, None, &[0.0], 1, Padding::Same, Activation::Relu6);
+    let nothing = Affine::bias(Tensor::zeros(device, &[1]));
+    let layer = inference::Depthwise::new(&one, &nothing, 1, Padding::Same, Activation::Relu6);
     assert!(layer.forward(&x).data()[3].is_nan());
     for at in [0, 3] {
         x.data_mut().fill(1.0);
@@ -418,7 +425,8 @@ fn log_probabilities_and_word_losses(device: &Device, cpu: &Device) {
             smoothing: 0.0,
         };
         let (_, losses) = ops::output_cross_entropy(&mut tape, vars.into(), targets);
-        (out, losses.iter().map(|&l| l as f32).collect::<Vec<_>>())
+        let losses = losses.into_vec().into_iter().map(|l| l as f32);
+        (out, losses.collect::<Vec<_>>())
     };
     let (got, want) = (run(device), run(cpu));
     assert!(
@@ -544,6 +552,11 @@ fn every_rule_moves_the_weights(device: &Device, cpu: &Device) {
         l2: 0.3,
         clip: 0.2,
     };
+    let other = Prepare {
+        scale: -0.1,
+        l2: 0.0,
+        clip: f64::INFINITY,
+    };
     for which in 0..5 {
         let run = |device: &Device| {
             let mut weight = random::<f32>(device, &[3, 211], 5);
@@ -552,7 +565,8 @@ fn every_rule_moves_the_weights(device: &Device, cpu: &Device) {
             let mut norms = Vec::new();
             for step in 1..=4 {
                 let gradient = random(device, &[3, 211], 10 + step);
-                norms.push(update::squared_norm(prepare, &weight, &gradient) as f32);
+                let parameters = [(prepare, &weight, &gradient), (other, &gradient, &weight)];
+                norms.push(update::squared_norm(&parameters) as f32);
                 update::apply(
                     &rule(which, step),
                     prepare,

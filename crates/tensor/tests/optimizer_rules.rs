@@ -133,8 +133,10 @@ fn norms_are_those_of_the_prepared_gradient() {
         clip: 10.0,
     };
     // 2·(0.5 + 0.5), 2·(0 - 1), clip(2·(-100 + 1.5))
-    assert!((squared_norm(prepare, &w, &g) - (4.0 + 4.0 + 100.0)).abs() < 1e-12);
-    assert!((squared_sum(&w) - 14.0).abs() < 1e-12);
+    let found = squared_norm(&[(prepare, &w, &g)]);
+    assert!((found - (4.0 + 4.0 + 100.0)).abs() < 1e-12);
+    assert!((squared_norm(&[(prepare, &w, &g); 3]) - 3.0 * found).abs() < 1e-12);
+    assert!((squared_sum([&w, &g]) - (14.0 + 0.25 + 1e4)).abs() < 1e-9);
 }
 
 #[test]

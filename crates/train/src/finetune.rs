@@ -58,7 +58,7 @@ impl FineTuner {
     /// Numbers that learn.
     pub(crate) fn parameters(&self) -> u64 {
         let all = self.back.parameters().iter();
-        all.map(|p| p.value.data().len() as u64).sum()
+        all.map(|p| p.value.len() as u64).sum()
     }
 
     pub(crate) fn optimizer_steps(&self) -> u64 {
@@ -131,7 +131,7 @@ impl FineTuner {
             if from == 0 && to == images {
                 return x.clone();
             }
-            let one = x.data().len() / images;
+            let one = x.len() / images;
             let mut shape = x.shape().to_vec();
             shape[0] = to - from;
             Tensor::new(

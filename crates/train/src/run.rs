@@ -138,7 +138,7 @@ impl Run<'_> {
             val_images: job.val.images.len() as u64,
             vocabulary: job.vocabulary.len() as u64,
             feature: job.features.dimension() as u64,
-            parameters: parameters.map(|p| p.value.data().len() as u64).sum::<u64>()
+            parameters: parameters.map(|p| p.value.len() as u64).sum::<u64>()
                 + self.job.tuned_parameters(),
             threads: job.device.threads() as u64,
         })?;

@@ -121,17 +121,16 @@ impl<T: Element> Trainer<T> {
             let of_features = pictures.learning.then(|| found.take(features)).flatten();
             (words, bound.gradients(&mut found), of_features)
         });
-        let total: f64 = words.iter().sum();
+        // On a GPU everything is queued by now; only here the step waits for it.
         let penalty = if self.regc == 0.0 {
             0.0
         } else {
             let weights = self.decoder.parameters().iter();
-            let squares: f64 = weights
-                .filter(|p| p.regularized)
-                .map(|p| update::squared_sum(&p.value))
-                .sum();
-            0.5 * self.regc * squares
+            let weights = weights.filter(|p| p.regularized).map(|p| &p.value);
+            0.5 * self.regc * update::squared_sum(weights)
         };
+        let words = words.into_vec();
+        let total: f64 = words.iter().sum();
         let size = sentences as f64;
         let loss = match weights {
             None => total,

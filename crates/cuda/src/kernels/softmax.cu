@@ -41,6 +41,14 @@ extern "C" __global__ void cross_entropy(float *logits, const float *bias, const
     }
 }
 
+// total = Σ weight · minimised loss, one block; losses as `cross_entropy` writes them.
+extern "C" __global__ void total_loss(const float *losses, const float *weights, float *total, u32 rows) {
+    double sum = 0.0;
+    for (u32 row = threadIdx.x; row < rows; row += BLOCK) sum += (double)weights[row] * losses[2 * row + 1];
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) total[0] = (float)sum;
+}
+
 // In place: logits without bias to ln(1e-20 + softmax).
 extern "C" __global__ void log_probabilities(float *logits, const float *bias, u32 rows, u32 v) {
     for (u32 row = blockIdx.x; row < rows; row += gridDim.x) {

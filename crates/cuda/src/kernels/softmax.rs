@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{one_each, size};
+use super::{filled, one_each, size};
 use crate::array::half_stride;
-use crate::{Gpu, In, Out};
+use crate::{Array, Gpu, In, Out};
 
 /// `logits` (n, V, without `bias`) with one word and one weight a row to `losses` (n, 2: of the word, and what is minimised);
 /// with `gradient` the logits become their gradient, in bf16 too where `half` is given. The caller has checked the words.
@@ -40,6 +40,19 @@ pub fn cross_entropy(
         u32::from(gradient).into(),
     ];
     gpu.launch("cross_entropy", one_each(n), &arguments);
+}
+
+/// Σ weight · what is minimised, one number; `losses` (n, 2) as [`cross_entropy`] writes them.
+///
+/// # Panics
+/// If the lengths don't fit.
+pub fn total_loss(gpu: &Arc<Gpu>, losses: In<'_, f32>, weights: In<'_, f32>) -> Array<f32> {
+    let n = weights.len();
+    assert_eq!(losses.len(), 2 * n, "two numbers a row");
+    filled(gpu, 1, |total| {
+        let arguments = [losses.into(), weights.into(), total.into(), size(n).into()];
+        gpu.launch("total_loss", 1, &arguments);
+    })
 }
 
 /// In place: `logits` (n, V, without `bias`) to ln(1e-20 + softmax).

@@ -57,7 +57,13 @@ pub fn update(
     gpu.launch("update", blocks(n), &arguments);
 }
 
-/// Σ of squares of the prepared gradient; waits for it.
+/// Parts that [`squared_norm`] writes for `n` numbers: as many as the length says, never as the GPU has multiprocessors, so that
+/// every GPU gives the same bits.
+pub fn norm_parts(n: usize) -> usize {
+    blocks(n).min(1024) as usize
+}
+
+/// Squares of the prepared gradient, summed up to [`norm_parts`] numbers.
 ///
 /// # Panics
 /// If the lengths differ.
@@ -66,21 +72,20 @@ pub fn squared_norm(
     [scale, l2, clip]: [f32; 3],
     weight: In<'_, f32>,
     gradient: In<'_, f32>,
-) -> f64 {
+    parts: &mut Out<'_, f64>,
+) {
     let n = weight.len();
     assert_eq!(gradient.len(), n, "a parameter's gradient");
-    // As many parts as the length says, never as the GPU has multiprocessors: the same bits on every GPU.
-    let grid = blocks(n).min(1024);
-    let mut parts = gpu.array(grid as usize);
+    assert_eq!(parts.len(), norm_parts(n), "parts of a norm");
+    let grid = parts.len() as u32;
     let arguments = [
         weight.into(),
         gradient.into(),
-        (&mut parts.all_mut()).into(),
+        parts.into(),
         (n as u64).into(),
         scale.into(),
         l2.into(),
         clip.into(),
     ];
     gpu.launch("squared_norm", grid, &arguments);
-    parts.to_vec().iter().sum()
 }

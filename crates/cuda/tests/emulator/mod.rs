@@ -14,7 +14,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_void;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cuda::raw::{Argument, Backend, Operand, Operands, Product};
@@ -94,16 +93,30 @@ fn build() -> Result<libloading::Library, String> {
 
 /// An emulated GPU; none, with the reason printed, where there is no C++ compiler.
 pub fn gpu(precision: Precision) -> Option<Arc<Gpu>> {
-    Some(counting(precision)?.0)
+    Some(listening(precision)?.0)
 }
 
-/// An emulated GPU and the bytes that were copied from it so far.
-pub fn counting(precision: Precision) -> Option<(Arc<Gpu>, Arc<AtomicUsize>)> {
+/// What a GPU was asked for; copies with their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// A kernel or a product.
+    Work,
+    /// From this process's memory.
+    Upload(usize),
+    /// To this process's memory: the caller waits for all work before it.
+    Download(usize),
+}
+
+/// In order; who reads them may take them out.
+pub type Calls = Arc<Mutex<Vec<Call>>>;
+
+/// An emulated GPU and what it was asked for.
+pub fn listening(precision: Precision) -> Option<(Arc<Gpu>, Calls)> {
     library()?;
     let emulator = Emulator::default();
-    let downloaded = emulator.downloaded.clone();
+    let calls = emulator.calls.clone();
     let gpu = Gpu::with_backend(Box::new(emulator), precision, "emulator");
-    Some((gpu, downloaded))
+    Some((gpu, calls))
 }
 
 /// The GPU that comparisons run on: number NEURALTALK_TEST_GPU, or else an emulated one; none, with the reason printed, where there is
@@ -128,8 +141,7 @@ static USED: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
 pub struct Emulator {
     /// What is allocated: addresses and bytes.
     blocks: Mutex<BTreeMap<u64, usize>>,
-    /// Bytes.
-    downloaded: Arc<AtomicUsize>,
+    calls: Calls,
 }
 
 /// Bytes whose address is a multiple of 64.
@@ -140,6 +152,11 @@ fn layout(bytes: usize) -> std::alloc::Layout {
 impl Emulator {
     fn blocks(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, usize>> {
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn called(&self, call: Call) {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.push(call);
     }
 
     /// Panics if a range is not inside one block.
@@ -227,6 +244,7 @@ unsafe impl Backend for Emulator {
 
     unsafe fn upload(&self, to: u64, bytes: &[u8]) -> Result<(), Error> {
         self.check(to, bytes.len());
+        self.called(Call::Upload(bytes.len()));
         // SAFETY: the range was checked.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to as *mut u8, bytes.len()) };
         Ok(())
@@ -235,7 +253,7 @@ unsafe impl Backend for Emulator {
     unsafe fn download(&self, bytes: &mut [u8], from: u64) -> Result<(), Error> {
         self.check(from, bytes.len());
         let len = bytes.len();
-        self.downloaded.fetch_add(len, Ordering::Relaxed);
+        self.called(Call::Download(len));
         // SAFETY: as above.
         unsafe { std::ptr::copy_nonoverlapping(from as *const u8, bytes.as_mut_ptr(), len) };
         Ok(())
@@ -262,6 +280,7 @@ unsafe impl Backend for Emulator {
         grid: u32,
         arguments: &[Argument],
     ) -> Result<(), Error> {
+        self.called(Call::Work);
         USED.lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(kernel);
@@ -303,6 +322,7 @@ unsafe impl Backend for Emulator {
     }
 
     unsafe fn multiply(&self, product: &Product) -> Result<(), Error> {
+        self.called(Call::Work);
         let &Product { m, n, k, a, b, .. } = product;
         let bytes = if product.operands == Operands::Half {
             2

@@ -27,7 +27,7 @@ pub(super) fn attention(
     let mut count = 0;
     for member in members.iter().filter(looks).filter(|m| grid(m) == first) {
         let all = seen[member.encoder].of(&member.decoder);
-        let picture = all.data().len() / all.shape()[0];
+        let picture = all.len() / all.shape()[0];
         let [_, regions, width] = all.shape()[..] else {
             unreachable!("regions are (I, R, D)");
         };

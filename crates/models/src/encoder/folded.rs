@@ -1,11 +1,11 @@
 //! An encoder for inference: batch norm folded into the filters, filters packed, no tape.
 //!
-//! γ (w·x - mean) / σ + β = (γ w / σ)·x + (β - γ mean / σ). A residual and the activation after it run in the pass of the
+//! A batch norm is a factor for each filter, and a bias ([`Affine`]). A residual and the activation after it run in the pass of the
 //! last convolution before the sum. Several pictures run side by side, one a thread at a time; a single one is cut within
 //! its layers. Not here: training (`mod.rs`).
 
 use nn::Parameters;
-use tensor::inference::{self, Activation};
+use tensor::inference::{self, Activation, Affine};
 use tensor::ops::{self, Statistics};
 use tensor::{Device, Tape, Tensor};
 
@@ -211,20 +211,11 @@ fn push(layers: &[Layer], source: &Source<'_>, steps: &mut Vec<Step>) {
 fn pack(layer: &Convolution, activation: Activation, source: &Source<'_>) -> Step {
     let value = |owner: &str, part| source.parameters.value(&format!("{owner}.{part}"));
     let filters = value(&layer.name, "weight");
-    let (slope, bias) = match &layer.norm {
-        None => {
-            let bias = value(&layer.name, "bias").data().to_vec();
-            (None, bias)
-        }
+    let affine = match &layer.norm {
+        None => Affine::bias(value(&layer.name, "bias").clone()),
         Some(norm) => {
-            let [gamma, beta] = ["weight", "bias"].map(|part| value(norm, part).data());
-            let measured = (source.statistics)(norm);
-            let inverse = measured.inverse_deviation();
-            let slope: Vec<f32> = gamma.iter().zip(&inverse).map(|(g, i)| g * i).collect();
-            let means = measured.mean.data().iter();
-            let shifts = beta.iter().zip(means.zip(&slope));
-            let bias = shifts.map(|(b, (mean, s))| b - mean * s).collect();
-            (Some(slope), bias)
+            let [gamma, beta] = ["weight", "bias"].map(|part| value(norm, part));
+            Affine::of_norm(gamma, beta, &(source.statistics)(norm))
         }
     };
     let Pool {
@@ -232,20 +223,10 @@ fn pack(layer: &Convolution, activation: Activation, source: &Source<'_>) -> Ste
     } = layer.window;
     match layer.kind {
         Kind::Depthwise => Step::Depthwise(inference::Depthwise::new(
-            filters,
-            slope.as_deref(),
-            &bias,
-            stride,
-            padding,
-            activation,
+            filters, &affine, stride, padding, activation,
         )),
         _ => Step::Dense(inference::Convolution::new(
-            filters,
-            slope.as_deref(),
-            &bias,
-            stride,
-            padding,
-            activation,
+            filters, &affine, stride, padding, activation,
         )),
     }
 }

@@ -183,7 +183,7 @@ impl<T: Element> Encoder<T> {
         let [b, h, w, d] = tape.value(regions).shape()[..] else {
             unreachable!("layers give pictures");
         };
-        let width = tape.value(pooled).data().len() / b.max(1);
+        let width = tape.value(pooled).len() / b.max(1);
         FeatureVars {
             regions: ops::reshape(tape, regions, &[b, h * w, d]),
             pooled: ops::reshape(tape, pooled, &[b, width]),

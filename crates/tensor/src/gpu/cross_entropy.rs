@@ -19,12 +19,18 @@ pub(crate) struct OutputLayer<'a, T: Element> {
     pub(crate) bias: &'a Tensor<T>,
 }
 
-/// Of every row: the loss of the word, and what is minimised.
-pub(crate) type Losses = Vec<[f32; 2]>;
+/// What one pass found; nothing waits for it.
+pub(crate) struct Found {
+    /// (N, 2), of every row: the loss of the word, and what is minimised.
+    pub(crate) losses: Array<f32>,
+    /// Σ weight · what is minimised, one number.
+    pub(crate) total: Array<f32>,
+    /// Of hidden rows, weight and bias, where they are wanted.
+    pub(crate) gradients: Option<[Array<f32>; 3]>,
+}
 
 impl<T: Element> OutputLayer<'_, T> {
-    /// Losses, and with `wanted` the gradients of hidden rows, weight and bias. Shapes and words are checked by
-    /// `ops::output_cross_entropy`.
+    /// Losses, and with `wanted` gradients. Shapes and words are checked by `ops::output_cross_entropy`.
     pub(crate) fn run(
         &self,
         gpu: &Arc<Gpu>,
@@ -32,7 +38,7 @@ impl<T: Element> OutputLayer<'_, T> {
         weights: &[T],
         smoothing: f64,
         wanted: bool,
-    ) -> (Losses, Option<[Array<f32>; 3]>) {
+    ) -> Found {
         let (rows, h) = self.hidden.rows_cols();
         let v = self.weight.rows_cols().1;
         let words = gpu.array_of(words);
@@ -71,12 +77,11 @@ impl<T: Element> OutputLayer<'_, T> {
             gpu.multiply(&mut dh, d_logits, matrix(self.weight).t(), false);
             gpu.multiply(&mut dw.all_mut(), hidden.t(), d_logits, from > 0);
         }
-        let losses = losses
-            .to_vec()
-            .chunks_exact(2)
-            .map(|l| [l[0], l[1]])
-            .collect();
-        (losses, gradients)
+        Found {
+            total: kernels::total_loss(gpu, losses.all(), weights.all()),
+            losses,
+            gradients,
+        }
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use cuda::{Gpu, kernels};
+use cuda::Gpu;
+use cuda::kernels::{self, norm_parts};
 
-use crate::update::{AdamStep, Prepare, Rule};
+use crate::update::{AdamStep, Prepare, Prepared, Rule};
 use crate::{Element, Tensor};
 
 fn numbers(prepare: Prepare) -> [f32; 3] {
@@ -76,16 +77,22 @@ pub(crate) fn apply<T: Element>(
 }
 
 /// As [`crate::update::squared_norm`].
-pub(crate) fn squared_norm<T: Element>(
-    gpu: &Arc<Gpu>,
-    prepare: Prepare,
-    weight: &Tensor<T>,
-    gradient: &Tensor<T>,
-) -> f64 {
-    kernels::squared_norm(
-        gpu,
-        numbers(prepare),
-        weight.array().all(),
-        gradient.array().all(),
-    )
+pub(crate) fn squared_norm<T: Element>(gpu: &Arc<Gpu>, parameters: &[Prepared<'_, T>]) -> f64 {
+    let counts = parameters.iter().map(|(_, w, _)| norm_parts(w.len()));
+    let mut parts = gpu.array(counts.clone().sum());
+    let mut from = 0;
+    for (&(prepare, weight, gradient), count) in parameters.iter().zip(counts.clone()) {
+        let mut parts = parts.at_mut(from..from + count);
+        let (weight, gradient) = (weight.array().all(), gradient.array().all());
+        kernels::squared_norm(gpu, numbers(prepare), weight, gradient, &mut parts);
+        from += count;
+    }
+    let parts = parts.to_vec(); // waits, once for all parameters
+    let mut rest = &parts[..];
+    let mut next = |count| {
+        let (head, tail) = rest.split_at(count);
+        rest = tail;
+        head.iter().sum::<f64>()
+    };
+    counts.map(&mut next).sum()
 }

@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use super::tile::{Block, Dense, PANEL, Panel, ROWS};
-use super::{Activation, LINE, Line, times};
+use super::{Activation, Affine, LINE, Line};
 use crate::ops::Padding;
 use crate::ops::unfold::unfold;
 use crate::ops::window::Window;
@@ -40,14 +40,13 @@ const PIECE: usize = 1 << 18;
 const PIECES: usize = 16;
 
 impl Convolution {
-    /// Packs filters (KH, KW, C, M), each times its factor in `slope` if there is one, with one bias a filter.
+    /// Packs filters (KH, KW, C, M) with their factors and biases.
     ///
     /// # Panics
     /// If the shapes don't fit.
     pub fn new(
         filters: &Tensor,
-        slope: Option<&[f32]>,
-        bias: &[f32],
+        affine: &Affine,
         stride: usize,
         padding: Padding,
         activation: Activation,
@@ -58,19 +57,30 @@ impl Convolution {
                 filters.shape()
             );
         };
-        assert_eq!(bias.len(), m, "one bias a filter");
-        assert!(slope.is_none_or(|s| s.len() == m), "one factor a filter");
-        let device = filters.device();
-        let on_gpu = device.gpu().map(|_| {
-            let bias = Tensor::new(device, &[m], bias.to_vec());
-            [times(filters, slope), bias]
-        });
-        let rows: Vec<&[f32]> = filters.data().chunks_exact(m.max(1)).collect();
-        let mut cuts = Vec::new();
-        let mut left = match on_gpu {
-            Some(_) => 0,
-            None => m.div_ceil(LINE),
+        affine.check(m);
+        let on_gpu = filters.device().gpu();
+        let on_gpu = on_gpu.map(|_| [affine.times(filters), affine.bias.clone()]);
+        let panels = match on_gpu {
+            Some(_) => Vec::new(),
+            None => Self::panels(filters, affine, m),
         };
+        Self {
+            kernel: [kh, kw],
+            channels,
+            filters: m,
+            stride,
+            padding,
+            activation,
+            panels,
+            on_gpu,
+        }
+    }
+
+    fn panels(filters: &Tensor, affine: &Affine, m: usize) -> Vec<Panel> {
+        let rows: Vec<&[f32]> = filters.data().chunks_exact(m.max(1)).collect();
+        let slope = affine.slope.as_ref().map(Tensor::data);
+        let mut cuts = Vec::new();
+        let mut left = m.div_ceil(LINE);
         while left > 0 {
             let lines = match left {
                 // Two and two are faster than three and one.
@@ -98,7 +108,7 @@ impl Convolution {
             let mut weights = Vec::with_capacity(rows.len() * lines);
             rows.iter().for_each(|row| pack(row, slope, &mut weights));
             let mut biases = Vec::with_capacity(lines);
-            pack(bias, None, &mut biases);
+            pack(affine.bias.data(), None, &mut biases);
             Panel {
                 column,
                 columns,
@@ -107,17 +117,8 @@ impl Convolution {
                 bias: biases,
             }
         };
-        let panels = device.install(|| cuts.par_iter().map(panel).collect());
-        Self {
-            kernel: [kh, kw],
-            channels,
-            filters: m,
-            stride,
-            padding,
-            activation,
-            panels,
-            on_gpu,
-        }
+        let device = filters.device();
+        device.install(|| cuts.par_iter().map(panel).collect())
     }
 
     /// Activation(x (B, H, W, C) * filters + bias + residual) → (B, H', W', M).

@@ -5,7 +5,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::{Activation, times};
+use super::{Activation, Affine};
 use crate::ops::Padding;
 use crate::ops::window::Window;
 use crate::parallel::for_pieces;
@@ -32,14 +32,13 @@ const TILE: usize = 7;
 const SHORT_TILE: usize = 3;
 
 impl Depthwise {
-    /// Takes filters (KH, KW, C), each times its factor in `slope` if there is one, with one bias a channel.
+    /// Takes filters (KH, KW, C) with their factors and biases.
     ///
     /// # Panics
     /// If the shapes don't fit.
     pub fn new(
         filters: &Tensor,
-        slope: Option<&[f32]>,
-        bias: &[f32],
+        affine: &Affine,
         stride: usize,
         padding: Padding,
         activation: Activation,
@@ -50,24 +49,23 @@ impl Depthwise {
                 filters.shape()
             );
         };
-        assert_eq!(bias.len(), channels, "one bias a channel");
-        assert!(
-            slope.is_none_or(|s| s.len() == channels),
-            "one factor a channel"
-        );
-        let filters = times(filters, slope);
+        affine.check(channels);
+        let on_gpu = filters.device().gpu();
+        let filters = affine.times(filters);
+        let on_gpu = on_gpu.map(|_| [filters.clone(), affine.bias.clone()]);
+        let [weights, bias] = match on_gpu {
+            Some(_) => [Vec::new(), Vec::new()],
+            None => [&filters, &affine.bias].map(|x| x.data().to_vec()),
+        };
         Self {
             kernel: [kh, kw],
             channels,
             stride,
             padding,
             activation,
-            weights: filters.data().to_vec(),
-            bias: bias.to_vec(),
-            on_gpu: filters.device().gpu().map(|_| {
-                let bias = Tensor::new(filters.device(), &[channels], bias.to_vec());
-                [filters.clone(), bias]
-            }),
+            weights,
+            bias,
+            on_gpu,
         }
     }
 

@@ -42,12 +42,10 @@ pub fn batch_norm<T: Element>(
 ) -> Var {
     let input = tape.value(x).clone();
     let (weight, bias) = (tape.value(gamma).clone(), tape.value(beta).clone());
-    let c = weight.data().len();
+    let c = weight.len();
     assert_eq!(input.shape().last(), Some(&c), "channels");
     assert!(
-        bias.data().len() == c
-            && statistics.mean.data().len() == c
-            && statistics.variance.data().len() == c,
+        bias.len() == c && statistics.mean.len() == c && statistics.variance.len() == c,
         "one number a channel"
     );
     let mean = statistics.mean.clone();
@@ -58,7 +56,7 @@ pub fn batch_norm<T: Element>(
         .map(|(&i, &w)| i * w)
         .collect();
     let device = tape.device().clone();
-    let mut out = device.buffer(input.data().len());
+    let mut out = device.buffer(input.len());
     let piece = rows_per_piece(c) * c.max(1);
     device.install(|| {
         for_pieces(&mut out, piece, |at, out| {
@@ -79,7 +77,7 @@ pub fn batch_norm<T: Element>(
     let value = Tensor::new(&device, input.shape(), out);
     tape.push(value, &[x, gamma, beta], move |gradient, gradients| {
         let device = input.device().clone();
-        let rows = input.data().len() / c.max(1);
+        let rows = input.len() / c.max(1);
         if gradients.wants(gamma) || gradients.wants(beta) {
             // Both in one pass: C sums of g (x - mean) / deviation, then C sums of g.
             let sums = sum_parts(&device, rows, 512, 2 * c, |rows, sums| {

@@ -21,7 +21,28 @@ use crate::simd::vectorized;
 use crate::{Device, Element, Matrix, Tape, Tensor, Var, gemm, gpu};
 
 /// Natural loss -ln(1e-20 + p) of every word, in the order of the rows.
-pub type WordLosses = Vec<f64>;
+#[derive(Debug)]
+pub struct WordLosses(Place);
+
+#[derive(Debug)]
+enum Place {
+    Host(Vec<f64>),
+    /// (N, 2), of which the first is the word's.
+    Gpu(cuda::Array<f32>),
+}
+
+impl WordLosses {
+    /// The losses. Waits for a GPU, so ask when everything else is queued.
+    pub fn into_vec(self) -> Vec<f64> {
+        match self.0 {
+            Place::Host(losses) => losses,
+            Place::Gpu(losses) => {
+                let losses = losses.to_vec();
+                losses.chunks_exact(2).map(|loss| loss[0].into()).collect()
+            }
+        }
+    }
+}
 
 /// Rows in one block. 128 to 612 were tried at V = 2538 and 8791 (docs/speed.md): fewer rows read
 /// the weights' gradient more often, more rows leave the cache.
@@ -57,14 +78,12 @@ pub fn output_cross_entropy<T: Element>(
         device: device.clone(),
     };
     let wanted = tape.wanted(&[h, w, b]);
-    let (losses, gradients) = device.install(|| layer.run(targets, wanted));
-    let total: f64 = losses
-        .iter()
-        .zip(targets.weights)
-        .map(|(loss, weight)| loss.smoothed * weight.to_f64())
-        .sum();
-    let value = Tensor::new(&device, &[1], vec![T::of(total)]);
-    let loss = tape.push(value, &[h, w, b], move |upstream, sums| {
+    let Found {
+        total,
+        words,
+        gradients,
+    } = device.install(|| layer.run(targets, wanted));
+    let loss = tape.push(total, &[h, w, b], move |upstream, sums| {
         let factor = upstream.item();
         for (var, mut gradient) in [h, w, b].into_iter().zip(gradients) {
             if factor != T::ONE {
@@ -73,7 +92,16 @@ pub fn output_cross_entropy<T: Element>(
             sums.add(var, gradient);
         }
     });
-    (loss, losses.into_iter().map(|loss| loss.word).collect())
+    (loss, words)
+}
+
+/// What one pass found.
+struct Found<T: Element> {
+    /// Σ weight · what is minimised, [1].
+    total: Tensor<T>,
+    words: WordLosses,
+    /// Of hidden rows, weight and bias; empty if they are not wanted.
+    gradients: Vec<Tensor<T>>,
 }
 
 /// Of one row.
@@ -93,8 +121,7 @@ struct OutputLayer<T: Element> {
 }
 
 impl<T: Element> OutputLayer<T> {
-    /// Losses, and the gradients of hidden rows, weight and bias (empty if not wanted).
-    fn run(&self, targets: Targets<'_, T>, wanted: bool) -> (Vec<Loss>, Vec<Tensor<T>>) {
+    fn run(&self, targets: Targets<'_, T>, wanted: bool) -> Found<T> {
         let Targets {
             words,
             weights,
@@ -162,34 +189,34 @@ impl<T: Element> OutputLayer<T> {
         } else {
             Vec::new()
         };
-        (losses, gradients)
+        let minimised = losses.iter().zip(weights);
+        let total: f64 = minimised
+            .map(|(loss, weight)| loss.smoothed * weight.to_f64())
+            .sum();
+        Found {
+            total: Tensor::new(device, &[1], vec![T::of(total)]),
+            words: WordLosses(Place::Host(losses.iter().map(|loss| loss.word).collect())),
+            gradients,
+        }
     }
 
-    fn run_on(
-        &self,
-        gpu: &Arc<cuda::Gpu>,
-        targets: Targets<'_, T>,
-        wanted: bool,
-    ) -> (Vec<Loss>, Vec<Tensor<T>>) {
+    fn run_on(&self, gpu: &Arc<cuda::Gpu>, targets: Targets<'_, T>, wanted: bool) -> Found<T> {
         let layer = gpu::OutputLayer {
             hidden: &self.hidden,
             weight: &self.weight,
             bias: &self.bias,
         };
         let (words, weights) = (targets.words, targets.weights);
-        let (losses, gradients) = layer.run(gpu, words, weights, targets.smoothing, wanted);
-        let losses = losses.into_iter().map(|[word, smoothed]| Loss {
-            word: word.into(),
-            smoothed: smoothed.into(),
-        });
+        let found = layer.run(gpu, words, weights, targets.smoothing, wanted);
         let shapes = [&self.hidden, &self.weight, &self.bias].map(Tensor::shape);
-        let tensors = gradients.into_iter().flatten().zip(shapes);
-        (
-            losses.collect(),
-            tensors
+        let tensors = found.gradients.into_iter().flatten().zip(shapes);
+        Found {
+            total: Tensor::from_array(&self.device, &[1], found.total),
+            words: WordLosses(Place::Gpu(found.losses)),
+            gradients: tensors
                 .map(|(gradient, shape)| Tensor::from_array(&self.device, shape, gradient))
                 .collect(),
-        )
+        }
     }
 
     /// One row of logits (without bias) to its loss; the row becomes its gradient if wanted.

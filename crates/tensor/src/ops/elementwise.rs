@@ -24,7 +24,7 @@ pub fn add_bias<T: Element>(tape: &mut Tape<T>, x: Var, bias: Var) -> Var {
         let sum = cuda::kernels::add_bias(gpu, value.array().all(), row.array().all());
         value = Tensor::from_array(value.device(), value.shape(), sum);
     } else {
-        for line in value.data_mut().chunks_exact_mut(row.data().len()) {
+        for line in value.data_mut().chunks_exact_mut(row.len()) {
             line.iter_mut().zip(row.data()).for_each(|(a, &b)| *a += b);
         }
     }
@@ -155,7 +155,7 @@ fn unary<T: Element>(
 
 fn map<T: Element>(x: &Tensor<T>, f: impl Fn(T) -> T + Sync) -> Tensor<T> {
     let device = x.device();
-    let mut y = device.buffer(x.data().len());
+    let mut y = device.buffer(x.len());
     device.install(|| {
         for_pieces(&mut y, PIECE, |at, piece| {
             let from = &x.data()[at..at + piece.len()];
@@ -171,7 +171,7 @@ fn map<T: Element>(x: &Tensor<T>, f: impl Fn(T) -> T + Sync) -> Tensor<T> {
 fn zip<T: Element>(x: &Tensor<T>, y: &Tensor<T>, f: impl Fn(T, T) -> T + Sync) -> Tensor<T> {
     assert_eq!(x.shape(), y.shape(), "elementwise operation");
     let device = x.device();
-    let mut z = device.buffer(x.data().len());
+    let mut z = device.buffer(x.len());
     device.install(|| {
         for_pieces(&mut z, PIECE, |at, piece| {
             let a = &x.data()[at..at + piece.len()];

@@ -22,12 +22,12 @@ pub fn matmul<T: Element>(tape: &mut Tape<T>, x: Var, w: Var) -> Var {
             return;
         }
         if gradients.wants(x) {
-            let mut dx = device.buffer(a.data().len());
+            let mut dx = device.buffer(a.len());
             gemm(&device, &mut dx, gradient.matrix(), b.matrix().t(), false);
             gradients.add(x, Tensor::new(&device, a.shape(), dx));
         }
         if gradients.wants(w) {
-            let mut dw = device.buffer(b.data().len());
+            let mut dw = device.buffer(b.len());
             gemm(&device, &mut dw, a.matrix().t(), gradient.matrix(), false);
             gradients.add(w, Tensor::new(&device, b.shape(), dw));
         }

@@ -113,7 +113,7 @@ pub fn lstm<T: Element>(
             gradients.add(weights.hidden, Tensor::new(&device, &[h, h4], dw));
         }
         if gradients.wants(weights.input) {
-            let mut dw = device.buffer(w_input.data().len());
+            let mut dw = device.buffer(w_input.len());
             let input = transposed(&device, &input, 0..rows);
             gemm(&device, &mut dw, input.matrix(), d_gates.matrix(), false);
             gradients.add(weights.input, Tensor::new(&device, w_input.shape(), dw));
@@ -122,7 +122,7 @@ pub fn lstm<T: Element>(
             gradients.add(weights.bias, sum_rows(&d_gates));
         }
         if gradients.wants(x) {
-            let mut dx = device.buffer(input.data().len());
+            let mut dx = device.buffer(input.len());
             gemm(
                 &device,
                 &mut dx,

@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use super::batch_norm::Statistics;
 use super::window::Window;
 use super::{Padding, conv, depthwise};
-use crate::inference::{self, Activation};
+use crate::inference::{self, Activation, Affine};
 use crate::simd::vectorized;
 use crate::{Device, Element, Tape, Tensor, Var, gpu};
 
@@ -108,7 +108,7 @@ fn normed<T: Element>(
     let (weight, bias) = (tape.value(gamma).clone(), tape.value(beta).clone());
     let mean = norm.statistics.mean.clone();
     let m = *filters.shape().last().expect("filters have sizes");
-    let sizes = [&weight, &bias, &mean, &norm.statistics.variance].map(|v| v.data().len());
+    let sizes = [&weight, &bias, &mean, &norm.statistics.variance].map(|v| v.len());
     assert_eq!(sizes, [m; 4], "one number a channel");
     if let Some(gpu) = tape.device().gpu_for::<T>().cloned() {
         let [b, h, across] = layer.window.outputs();
@@ -195,12 +195,11 @@ impl Layer {
     ) -> Tensor<T> {
         let any: [&dyn Any; 2] = [x, filters];
         if let [Some(x), Some(filters)] = any.map(|x| x.downcast_ref::<Tensor<f32>>()) {
-            let shift: Vec<f32> = shift.iter().map(|x| x.to_f64() as f32).collect();
+            let bias = Affine::bias(Tensor::from_values(device, &[shift.len()], shift));
             let (stride, padding, act) = (self.stride, self.padding, self.activation);
             let y = match self.depthwise {
-                true => inference::Depthwise::new(filters, None, &shift, stride, padding, act)
-                    .forward(x),
-                false => inference::Convolution::new(filters, None, &shift, stride, padding, act)
+                true => inference::Depthwise::new(filters, &bias, stride, padding, act).forward(x),
+                false => inference::Convolution::new(filters, &bias, stride, padding, act)
                     .forward(x, None),
             };
             return same_type(y);
@@ -246,9 +245,10 @@ impl Layer {
                 let taps = filters.data().chunks_exact(c).rev();
                 let turned: Vec<f32> = taps.flatten().copied().collect();
                 let turned = Tensor::new(device, filters.shape(), turned);
-                let (none, zeros) = (Activation::None, vec![0.0; c]);
+                let (none, zeros) = (Activation::None, Tensor::zeros(device, &[c]));
                 let padding = Padding::Each(window.y.before);
-                let layer = inference::Depthwise::new(&turned, None, &zeros, 1, padding, none);
+                let layer =
+                    inference::Depthwise::new(&turned, &Affine::bias(zeros), 1, padding, none);
                 return same_type(layer.forward(gradient));
             }
         }
@@ -290,7 +290,7 @@ fn stop<T: Element>(
 ) -> Vec<T> {
     let (low, high) = activation.limits();
     let (low, high) = (T::of(low.into()), T::of(high.into()));
-    let rows = y.data().len() / m.max(1);
+    let rows = y.len() / m.max(1);
     let part = rows.div_ceil(32).max(ROWS) * m;
     let pieces = gradient.data_mut().par_chunks_mut(part);
     let parts: Vec<Vec<T>> = pieces

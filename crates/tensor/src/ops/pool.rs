@@ -37,7 +37,7 @@ pub fn max_pool<T: Element>(
     let (value, winners) = largest(&window, &input);
     tape.push(value, &[x], move |gradient, gradients| {
         let device = input.device().clone();
-        let mut dx = device.zeros(input.data().len());
+        let mut dx = device.zeros(input.len());
         let image = dx.len() / window.batch.max(1);
         let outputs = winners.len() / window.batch.max(1);
         for_pieces(&mut dx, image, |at, dx| {
@@ -116,7 +116,7 @@ pub fn average_pool<T: Element>(
     let value = Tensor::new(&device, &[b, h, w, c], out);
     tape.push(value, &[x], move |gradient, gradients| {
         let device = input.device().clone();
-        let mut dx = device.zeros(input.data().len());
+        let mut dx = device.zeros(input.len());
         let image = dx.len() / b.max(1);
         for_pieces(&mut dx, image, |at, dx| {
             for row in at / image * h..(at / image + 1) * h {

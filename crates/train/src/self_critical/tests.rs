@@ -291,11 +291,7 @@ fn the_step_climbs_the_expected_reward() {
     };
     let vanilla = OptimizerConfig::Vanilla { momentum: 0.0 };
     let fresh = Trainer::new(decoder.clone(), vanilla, Clip::default(), 0.0);
-    let count = decoder
-        .parameters()
-        .iter()
-        .map(|p| p.value.data().len())
-        .sum();
+    let count = decoder.parameters().iter().map(|p| p.value.len()).sum();
     let mut walked: Vec<f64> = vec![0.0; count];
     let steps = 1500;
     for it in 0..steps {
@@ -318,7 +314,7 @@ fn the_step_climbs_the_expected_reward() {
     let mut slope = Vec::new();
     let mut moved = exact.clone();
     for (index, p) in exact.parameters().iter().enumerate() {
-        for at in 0..p.value.data().len() {
+        for at in 0..p.value.len() {
             let mut shifted = |shift: f64| {
                 let p = moved
                     .parameters_mut()
