@@ -99,6 +99,11 @@ impl Gpu {
         (self.precision == Precision::Bf16).then(|| self.array(len))
     }
 
+    /// Bytes of memory that the GPU has.
+    pub fn memory_of_device(&self) -> usize {
+        self.backend.memory()
+    }
+
     /// Bytes of memory in use, and bytes that the driver has lent.
     pub fn bytes(&self) -> (usize, usize) {
         let memory = self.memory();

@@ -11,12 +11,13 @@ use std::sync::Arc;
 
 use checks::{mixed, random};
 use cuda::Precision;
+use emulator::Call;
 use tensor::inference::{self, Activation, Affine};
 use tensor::ops::{self, LstmWeights, Mask, Norm, Padding, RnnInputs, Statistics, Targets};
 use tensor::random::Random;
 use tensor::step::{self, Choice};
 use tensor::update::{self, Prepare, Rule};
-use tensor::{Device, Tape, Tensor, Var};
+use tensor::{Device, Table, Tape, Tensor, Var};
 
 type Build = Box<dyn Fn(&mut Tape<f32>, &[Var]) -> Var>;
 
@@ -628,6 +629,30 @@ fn masks_have_the_bits_of_the_cpu() {
             mask.factors().data().to_vec()
         };
         assert_eq!(mask(&device), mask(&Device::cpu(2)), "{shape:?}");
+    }
+}
+
+/// The GPU of the emulator has 1 GiB: a quarter of it are 64 Mi numbers.
+#[test]
+fn a_table_crosses_to_the_gpu_once() {
+    let Some((gpu, calls)) = emulator::listening(Precision::Single) else {
+        return;
+    };
+    let device = Device::cpu(1).with_gpu(gpu);
+    assert!(Table::fits(&device, 1 << 26) && !Table::fits(&device, (1 << 26) + 1));
+    assert!(!Table::fits(&Device::cpu(1), 1));
+    let numbers: Vec<f32> = (0..600).map(|i| i as f32).collect();
+    let rows = |which: &[usize]| -> Vec<f32> {
+        let row = |&row: &usize| numbers[row * 200..(row + 1) * 200].to_vec();
+        which.iter().flat_map(row).collect()
+    };
+    let table = Table::new(&device, 200, numbers.clone().into());
+    for picked in [[2, 0], [1, 1]] {
+        calls.lock().expect("no panic").clear();
+        let found = table.pick(&picked);
+        let asked = [Call::Upload(2 * size_of::<u32>()), Call::Work];
+        assert_eq!(*calls.lock().expect("no panic"), asked);
+        assert_eq!(found.data(), rows(&picked));
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use checkpoint::Checkpoint;
 use data::{Dataset, Encoded, Features, ImageRecord, Sampler, Split, Vocabulary};
 use models::Decoder;
-use tensor::Device;
+use tensor::{Device, Table};
 
 use crate::TrainError;
 use crate::options::{BatchBy, Generator, Objective, Options, Sampling};
@@ -27,6 +27,8 @@ pub(crate) struct Job {
     pub(crate) dataset: String,
     /// Stored ones, or those of the validation pictures as the encoder makes them now.
     pub(crate) features: Features,
+    /// Stored features of the training pictures, where they can stay on a GPU.
+    pub(crate) table: Option<Table>,
     /// Pictures with their encoder, where no stored features are read.
     pub(crate) vision: Option<Vision>,
     pub(crate) vocabulary: Vocabulary,
@@ -92,6 +94,10 @@ impl Job {
         if val.sentences() == 0 {
             return Err(no_sentences(&dataset, Split::Val));
         }
+        let table = match vision {
+            Some(_) => None,
+            None => resident(&train, &features, &device),
+        };
         let critical = options.objective == Objective::SelfCritical;
         let critic = critical.then(|| Critic::new(&dataset, &vocabulary, &options));
         let sampling = match (options.sampling, options.batch_by) {
@@ -117,6 +123,7 @@ impl Job {
             dataset: dataset.name,
             options,
             features,
+            table,
             vision,
             vocabulary,
             word_counts,
@@ -186,6 +193,17 @@ pub(crate) fn dataset_path(name: &str) -> PathBuf {
     } else {
         given
     }
+}
+
+/// The training pictures' rows on the GPU, if there is one and they fit. On a CPU a batch reads them where the file has them.
+fn resident(train: &Encoded, features: &Features, device: &Device) -> Option<Table> {
+    let width = features.regions() * features.dimension();
+    if !Table::fits(device, train.images.len() * width) {
+        return None;
+    }
+    let rows = train.images.iter().map(|image| features.row(image.imgid));
+    let rows: Vec<&[f32]> = rows.collect::<Option<_>>()?;
+    Some(Table::new(device, width, rows.concat().into()))
 }
 
 /// The file that was named, or `vgg_feats.mat` in the dataset's folder.

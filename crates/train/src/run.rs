@@ -181,16 +181,21 @@ impl Run<'_> {
             };
             let next = next.map(|epoch| (self.job.sampler.batch_at(it + 1), epoch));
             if let Some(vision) = &mut self.job.vision {
-                let (batch, learned) = vision.batch(&self.job.train, picks, epoch, next)?;
-                let pictures = match learned {
-                    Some(features) => Pictures {
-                        features,
-                        learning: true,
-                    },
-                    None => step::stored(&batch, &self.trainer.decoder),
-                };
+                let (batch, pictures) = vision.batch(&self.job.train, picks, epoch, next)?;
+                let pictures = pictures.shaped(&batch, &self.trainer.decoder);
                 return Ok((batch, pictures));
             }
+        }
+        if let Some(table) = &self.job.table {
+            let mut batch = Batch::of_sentences(&self.job.train, picks);
+            let stored = &self.job.features;
+            (batch.regions, batch.dimension) = (stored.regions(), stored.dimension());
+            let pictures = Pictures {
+                features: table.pick(&batch.pictures),
+                learning: false,
+            };
+            let pictures = pictures.shaped(&batch, &self.trainer.decoder);
+            return Ok((batch, pictures));
         }
         let batch = Batch::new(&self.job.train, &self.job.features, picks);
         let batch = batch.map_err(|e| self.no_vector(&e))?;

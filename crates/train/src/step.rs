@@ -53,6 +53,16 @@ pub(crate) struct Pictures<T: Element = f32> {
     pub(crate) learning: bool,
 }
 
+impl<T: Element> Pictures<T> {
+    /// The same with the features in the shape that the decoder reads.
+    pub(crate) fn shaped(self, batch: &Batch, decoder: &Decoder<T>) -> Self {
+        Self {
+            features: self.features.reshape(&shape(batch, decoder)),
+            ..self
+        }
+    }
+}
+
 /// Cost of a batch with its gradients.
 #[derive(Debug)]
 pub struct Pass<T: Element = f32> {
@@ -176,12 +186,15 @@ pub(crate) fn borrow<'a>(batch: &'a Batch, packed: &'a data::Packed) -> Sentence
 
 /// The features of a batch: (I, R, D), or (I, D).
 pub(crate) fn features<T: Element>(batch: &Batch, decoder: &Decoder<T>) -> Tensor<T> {
+    Tensor::from_values(decoder.device(), &shape(batch, decoder), &batch.features)
+}
+
+fn shape<T: Element>(batch: &Batch, decoder: &Decoder<T>) -> Vec<usize> {
     let (images, r, d) = (batch.images(), batch.regions, batch.dimension);
-    let shape: &[usize] = match decoder.config().reads_regions() {
-        true => &[images, r, d],
-        false => &[images, d],
-    };
-    Tensor::from_values(decoder.device(), shape, &batch.features)
+    match decoder.config().reads_regions() {
+        true => vec![images, r, d],
+        false => vec![images, d],
+    }
 }
 
 /// The pictures of a batch of stored features.

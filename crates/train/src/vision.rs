@@ -12,13 +12,13 @@ use checkpoint::{Checkpoint, EncoderAbout, EncoderPart};
 use data::picture::{Augmentation, PictureError};
 use data::{Batch, Dataset, Encoded, Features, Split};
 use half::f16;
-use half::slice::HalfFloatSliceExt;
-use tensor::{Device, Tensor};
+use tensor::{Device, Table, Tensor};
 
 use crate::TrainError;
 use crate::finetune::FineTuner;
 use crate::options::{Generator, Options};
 use crate::reader::{Ahead, Reader, Wanted};
+use crate::step::Pictures;
 
 /// Pictures that are decoded and encoded together where they are encoded once.
 const BLOCK: usize = 64;
@@ -33,7 +33,7 @@ pub(crate) struct Vision {
     /// R (1 for one vector a picture) and D.
     sizes: [usize; 2],
     /// Features (R, D) of the training pictures, in their order, while the encoder is frozen.
-    cache: Option<Vec<f16>>,
+    cache: Option<Table>,
     /// What the front of the encoder made of the newest batch, if the encoder learns from it.
     seen: Option<Tensor>,
     /// Whether weights have moved since the validation features were computed.
@@ -146,34 +146,34 @@ impl Vision {
         Features::of_pictures(self.about.config.to_string(), self.sizes, &[], Vec::new())
     }
 
-    /// A batch with the features of its pictures: in a frozen epoch those of the whole pictures, in it; else (`epoch` given)
-    /// those of pictures that are changed at random, beside it, where the encoder left them. The pictures of the `next` batch (picks, epoch) are then read while
-    /// this one is learnt from.
+    /// A batch and the features of its pictures: in a frozen epoch those of the whole pictures, else (`epoch` given) those of
+    /// pictures that are changed at random. The pictures of the `next` batch (picks, epoch) are then read while this one is
+    /// learnt from.
     pub(crate) fn batch(
         &mut self,
         train: &Encoded,
         picks: &[(usize, usize)],
         epoch: Option<u64>,
         next: Option<(Vec<(usize, usize)>, u64)>,
-    ) -> Result<(Batch, Option<Tensor>), TrainError> {
+    ) -> Result<(Batch, Pictures), TrainError> {
         let mut batch = Batch::of_sentences(train, picks);
         [batch.regions, batch.dimension] = self.sizes;
         let Some(epoch) = epoch else {
             if self.cache.is_none() {
                 let imgids: Vec<u32> = train.images.iter().map(|image| image.imgid).collect();
-                self.cache = Some(self.encode_all(&imgids, |row, to: &mut Vec<f16>| {
+                let rows = self.encode_all(&imgids, |row, to: &mut Vec<f16>| {
                     to.extend(row.iter().map(|&x| f16::from_f32(x)));
-                })?);
+                })?;
+                let width = self.sizes[0] * self.sizes[1];
+                self.cache = Some(Table::new(&self.reader.device, width, rows.into()));
             }
             self.seen = None;
-            let width = self.sizes[0] * self.sizes[1];
-            let cache = self.cache.as_deref().unwrap_or_default();
-            batch.features = vec![0.0; batch.images() * width];
-            let rows = batch.features.chunks_exact_mut(width);
-            for (&picture, row) in batch.pictures.iter().zip(rows) {
-                cache[picture * width..][..width].convert_to_f32_slice(row);
-            }
-            return Ok((batch, None));
+            let cache = self.cache.as_ref().expect("just made");
+            let pictures = Pictures {
+                features: cache.pick(&batch.pictures),
+                learning: false,
+            };
+            return Ok((batch, pictures));
         };
         self.cache = None;
         let wanted = |pictures: &[usize], epoch| {
@@ -190,7 +190,11 @@ impl Vision {
         }
         let (seen, features) = self.tuner.forward(&pixels);
         self.seen = Some(seen);
-        Ok((batch, Some(features)))
+        let pictures = Pictures {
+            features,
+            learning: true,
+        };
+        Ok((batch, pictures))
     }
 
     /// Moves the encoder's weights along the gradient of the newest batch's features.
