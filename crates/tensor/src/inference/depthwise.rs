@@ -3,6 +3,8 @@
 //! Here: rows of outputs in parallel; in each a vector of channels at a time, whose filter stays in registers while it
 //! walks along the row, seven outputs at once. Not here: the gradient (`ops`).
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 
 use super::{Activation, Affine};
@@ -26,10 +28,10 @@ pub struct Depthwise {
     on_gpu: Option<[Tensor; 2]>,
 }
 
-/// Outputs at once.
+/// Outputs at once: pictures of side 7, 14, .. 112 divide by it.
 const TILE: usize = 7;
-/// The same in narrow rows: of 7 outputs a filter of width 5 has 3 inside.
-const SHORT_TILE: usize = 3;
+/// Inputs that a tile sees in a row, at most: width 5, stride 2.
+const SEEN: usize = (TILE - 1) * 2 + 5;
 
 impl Depthwise {
     /// Takes filters (KH, KW, C) with their factors and biases.
@@ -125,14 +127,17 @@ impl WithSimd for Row<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let c = self.layer.channels;
+        let across = self.window.x;
+        let wide = across.output >= TILE;
         let mut from = 0;
         while from < c {
             let lanes = S::F32_LANES.min(c - from);
-            match (self.window.x.kernel, lanes == S::F32_LANES) {
-                (3, true) => self.channels::<S, 3, true>(simd, from, lanes),
-                (5, true) => self.channels::<S, 5, true>(simd, from, lanes),
-                (_, true) => self.channels::<S, 0, true>(simd, from, lanes),
-                (_, false) => self.channels::<S, 0, false>(simd, from, lanes),
+            match (lanes == S::F32_LANES, across.kernel, across.stride) {
+                (true, 3, 1) if wide => self.tiles::<S, 3, 1>(simd, from),
+                (true, 3, 2) if wide => self.tiles::<S, 3, 2>(simd, from),
+                (true, 5, 1) if wide => self.tiles::<S, 5, 1>(simd, from),
+                (true, 5, 2) if wide => self.tiles::<S, 5, 2>(simd, from),
+                _ => self.one_by_one(simd, from, lanes),
             }
             from += lanes;
         }
@@ -140,134 +145,89 @@ impl WithSimd for Row<'_> {
 }
 
 impl Row<'_> {
-    /// Channels `from .. from + lanes`; `K` is the kernel's width where it is known.
-    #[inline(always)]
-    fn channels<S: Simd, const K: usize, const WHOLE: bool>(
-        &mut self,
-        simd: S,
-        from: usize,
-        lanes: usize,
-    ) {
-        let (y, across) = (self.window.y, self.window.x);
-        let (c, stride) = (self.layer.channels, across.stride);
+    /// Rows of the kernel that meet an input.
+    fn taps(&self) -> Range<usize> {
+        self.window.y.taps(self.row % self.window.y.output).0
+    }
+
+    /// The first pixel of the line of inputs that the kernel's row `ky` meets.
+    fn line(&self, ky: usize) -> usize {
+        let y = self.window.y;
         let (image, oy) = (self.row / y.output, self.row % y.output);
         let (rows, top) = y.taps(oy);
-        let load = |data: &[f32], at: usize| -> S::f32s {
-            if WHOLE {
-                S::as_simd_f32s(&data[at..at + S::F32_LANES]).0[0]
-            } else {
-                simd.partial_load_f32s(&data[at..at + lanes])
-            }
-        };
-        let weights = &self.layer.weights;
-        let bias = load(&self.layer.bias, from);
-        let (low, high) = self.layer.activation.limits();
-        let (low, high) = (simd.splat_f32s(low), simd.splat_f32s(high));
-        let x = self.x;
-        let line = |ky: usize| (image * y.input + top + ky - rows.start) * across.input;
-        // In this order NaN stays.
-        let limit = |sum| simd.min_f32s(high, simd.max_f32s(low, sum));
-        // Outputs `first .. end` see no padding on the left or right.
-        let first = across.before.div_ceil(stride);
-        let end = (across.input + across.before)
-            .checked_sub(across.kernel)
-            .map_or(0, |last| (last / stride + 1).min(across.output));
-        let tile = match end.saturating_sub(first) {
-            TILE.. => TILE,
-            SHORT_TILE.. => SHORT_TILE,
-            _ => 0,
-        };
-        let mut ox = 0;
-        while ox < across.output {
-            if tile > 0 && (first..end).contains(&ox) {
-                // The last tile does some outputs a second time.
-                ox = ox.min(end - tile);
-                let inside = Inside {
-                    weights: &weights[from..],
-                    seen: &x[(ox * stride - across.before) * c + from..],
-                    out: &mut self.out[ox * c + from..],
-                    rows: rows.clone(),
-                    line: |ky: usize| line(ky) * c,
-                    width: across.kernel,
-                    step: stride * c,
-                    c,
-                    bias,
-                };
-                if tile == TILE {
-                    inside.run::<S, K, TILE, WHOLE>(simd, load, limit, lanes);
-                } else {
-                    inside.run::<S, K, SHORT_TILE, WHOLE>(simd, load, limit, lanes);
-                }
-                ox += tile;
-                continue;
-            }
-            let (columns, left) = across.taps(ox);
-            let mut sum = bias;
-            for ky in rows.clone() {
-                for kx in columns.clone() {
-                    let w = load(weights, (ky * across.kernel + kx) * c + from);
-                    let pixel = line(ky) + left + kx - columns.start;
-                    sum = simd.mul_add_e_f32s(load(x, pixel * c + from), w, sum);
-                }
-            }
-            let out = &mut self.out[ox * c + from..][..lanes];
-            store::<S, WHOLE>(simd, out, limit(sum));
-            ox += 1;
-        }
+        (image * y.input + top + ky - rows.start) * self.window.x.input
     }
-}
 
-/// Neighbouring outputs that see no padding on the left or right; everything from their first channel on.
-struct Inside<'a, V, L: Fn(usize) -> usize> {
-    weights: &'a [f32],
-    seen: &'a [f32],
-    out: &'a mut [f32],
-    /// Rows of the kernel that meet an input, and where in `seen` each begins.
-    rows: std::ops::Range<usize>,
-    line: L,
-    width: usize,
-    /// From one output's input to the next one's.
-    step: usize,
-    c: usize,
-    bias: V,
-}
-
-impl<V: Copy, L: Fn(usize) -> usize> Inside<'_, V, L> {
+    /// A vector of channels, kernels of width K: every input is loaded once for all outputs of a tile that see it, and beyond
+    /// the picture's edge it is 0.
     #[inline(always)]
     #[allow(
         clippy::needless_range_loop,
         reason = "loops of fixed bounds keep the sums in registers"
     )]
-    fn run<S: Simd<f32s = V>, const K: usize, const T: usize, const WHOLE: bool>(
-        self,
-        simd: S,
-        load: impl Fn(&[f32], usize) -> V,
-        limit: impl Fn(V) -> V,
-        lanes: usize,
-    ) {
-        let width = if K == 0 { self.width } else { K };
-        let mut sums = [self.bias; T];
-        for ky in self.rows.clone() {
-            let seen = &self.seen[(self.line)(ky)..];
-            for kx in 0..width {
-                let w = load(self.weights, (ky * width + kx) * self.c);
-                for t in 0..T {
-                    let value = load(seen, t * self.step + kx * self.c);
-                    sums[t] = simd.mul_add_e_f32s(value, w, sums[t]);
+    fn tiles<S: Simd, const K: usize, const STRIDE: usize>(&mut self, simd: S, from: usize) {
+        let (across, c) = (self.window.x, self.layer.channels);
+        let load = |data: &[f32], at: usize| -> S::f32s {
+            S::as_simd_f32s(&data[at..at + S::F32_LANES]).0[0]
+        };
+        let zero = simd.splat_f32s(0.0);
+        let bias = load(&self.layer.bias, from);
+        let limit = limit(simd, self.layer.activation);
+        let mut ox = 0;
+        while ox < across.output {
+            // The last tile does some outputs a second time.
+            ox = ox.min(across.output - TILE);
+            let mut sums = [bias; TILE];
+            for ky in self.taps() {
+                let line = &self.x[self.line(ky) * c..][..across.input * c];
+                let mut seen = [zero; SEEN];
+                for pixel in 0..(TILE - 1) * STRIDE + K {
+                    let at = (ox * STRIDE + pixel).wrapping_sub(across.before);
+                    if at < across.input {
+                        seen[pixel] = load(line, at * c + from);
+                    }
+                }
+                for kx in 0..K {
+                    let w = load(&self.layer.weights, (ky * K + kx) * c + from);
+                    for t in 0..TILE {
+                        sums[t] = simd.mul_add_e_f32s(seen[t * STRIDE + kx], w, sums[t]);
+                    }
                 }
             }
+            for t in 0..TILE {
+                let out = &mut self.out[(ox + t) * c + from..][..S::F32_LANES];
+                S::as_mut_simd_f32s(out).0[0] = limit(sums[t]);
+            }
+            ox += TILE;
         }
-        for t in 0..T {
-            store::<S, WHOLE>(simd, &mut self.out[t * self.c..][..lanes], limit(sums[t]));
+    }
+
+    /// Channels `from .. from + lanes`, any kernel.
+    #[inline(always)]
+    fn one_by_one<S: Simd>(&mut self, simd: S, from: usize, lanes: usize) {
+        let (across, c) = (self.window.x, self.layer.channels);
+        let load = |data: &[f32], at: usize| simd.partial_load_f32s(&data[at..at + lanes]);
+        let bias = load(&self.layer.bias, from);
+        let limit = limit(simd, self.layer.activation);
+        for ox in 0..across.output {
+            let (columns, left) = across.taps(ox);
+            let mut sum = bias;
+            for ky in self.taps() {
+                for kx in columns.clone() {
+                    let w = load(&self.layer.weights, (ky * across.kernel + kx) * c + from);
+                    let pixel = self.line(ky) + left + kx - columns.start;
+                    sum = simd.mul_add_e_f32s(load(self.x, pixel * c + from), w, sum);
+                }
+            }
+            simd.partial_store_f32s(&mut self.out[ox * c + from..][..lanes], limit(sum));
         }
     }
 }
 
+/// Cuts sums off at the activation's limits; in this order NaN stays.
 #[inline(always)]
-fn store<S: Simd, const WHOLE: bool>(simd: S, out: &mut [f32], value: S::f32s) {
-    if WHOLE {
-        S::as_mut_simd_f32s(out).0[0] = value;
-    } else {
-        simd.partial_store_f32s(out, value);
-    }
+fn limit<S: Simd>(simd: S, activation: Activation) -> impl Fn(S::f32s) -> S::f32s {
+    let (low, high) = activation.limits();
+    let (low, high) = (simd.splat_f32s(low), simd.splat_f32s(high));
+    move |sum| simd.min_f32s(high, simd.max_f32s(low, sum))
 }
