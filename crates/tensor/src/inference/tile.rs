@@ -169,12 +169,10 @@ impl<O: Rows> Block<'_, O> {
         }
         // A pass of its own with fixed bounds: were the loops below to touch the sums, the compiler would keep them in
         // memory all along.
-        let mut done = [[0.0f32; PANEL * LINE]; ROWS];
+        let mut done = [bias; M];
         for m in 0..M {
-            let (vectors, _) = S::as_mut_simd_f32s(&mut done[m]);
-            let vectors: &mut [S::f32s; V] = (&mut vectors[..V]).try_into().expect("V vectors");
             for v in 0..V {
-                vectors[v] = sums[m][v];
+                done[m][v] = sums[m][v];
             }
         }
         let (low, high) = (
@@ -188,8 +186,7 @@ impl<O: Rows> Block<'_, O> {
             .min(start + V * lanes)
             .saturating_sub(start);
         let column = part.panel.column + start;
-        for (m, sums) in done[..M].iter().enumerate() {
-            let (sums, _) = S::as_simd_f32s(sums);
+        for (m, sums) in done.iter().enumerate() {
             let out = self.out.row(self.to + row + m);
             let out = &mut out[column - part.first..][..width];
             let (whole, tail) = S::as_mut_simd_f32s(out);
