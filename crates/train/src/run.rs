@@ -155,6 +155,7 @@ impl Run<'_> {
             picks.dedup_by_key(|pick| pick.0); // pictures; their sentences come from the model
         }
         let (batch, seen) = self.batch(it, &picks)?;
+        let seen = seen.shaped(&batch, &self.trainer.decoder);
         let (trainer, dropout) = (&self.trainer, self.dropout(it));
         match &self.job.critic {
             None => Ok((trainer.pass_on(&batch, seen, None, &dropout), None)),
@@ -181,9 +182,7 @@ impl Run<'_> {
             };
             let next = next.map(|epoch| (self.job.sampler.batch_at(it + 1), epoch));
             if let Some(vision) = &mut self.job.vision {
-                let (batch, pictures) = vision.batch(&self.job.train, picks, epoch, next)?;
-                let pictures = pictures.shaped(&batch, &self.trainer.decoder);
-                return Ok((batch, pictures));
+                return vision.batch(&self.job.train, picks, epoch, next);
             }
         }
         if let Some(table) = &self.job.table {
@@ -194,7 +193,6 @@ impl Run<'_> {
                 features: table.pick(&batch.pictures),
                 learning: false,
             };
-            let pictures = pictures.shaped(&batch, &self.trainer.decoder);
             return Ok((batch, pictures));
         }
         let batch = Batch::new(&self.job.train, &self.job.features, picks);

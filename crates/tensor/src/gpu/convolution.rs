@@ -179,6 +179,18 @@ pub(crate) struct Normed {
     folded: Array<f32>,
 }
 
+/// Of a frozen norm with γ and β; shapes are checked by the caller.
+pub(crate) fn norm_factors<T: Element>(
+    gpu: &Arc<Gpu>,
+    (gamma, beta): (&Tensor<T>, &Tensor<T>),
+    measured: &Statistics<T>,
+) -> NormFactors {
+    let [gamma, beta, mean, variance] =
+        [gamma, beta, &measured.mean, &measured.variance].map(|v| v.array().all());
+    let epsilon = measured.epsilon as f32;
+    kernels::norm_factors(gpu, (gamma, beta), (mean, variance), epsilon)
+}
+
 /// The gradients of [`Normed`]'s inputs.
 pub(crate) struct NormedGradients {
     pub(crate) filters: Array<f32>,
@@ -196,15 +208,7 @@ impl Normed {
         (gamma, beta): (&Tensor<T>, &Tensor<T>),
         statistics: &Statistics<T>,
     ) -> Self {
-        let factors = kernels::norm_factors(
-            gpu,
-            (gamma.array().all(), beta.array().all()),
-            (
-                statistics.mean.array().all(),
-                statistics.variance.array().all(),
-            ),
-            statistics.epsilon as f32,
-        );
+        let factors = norm_factors(gpu, (gamma, beta), statistics);
         let folded = kernels::scale_columns(gpu, filters.array().all(), factors.slope.all());
         Self {
             layer,

@@ -97,15 +97,8 @@ impl<T: Element> Lstm<T> {
         let d_gates = self.gate_gradients(d_hidden.array(), recurrent);
         let all = || Matrix::new(d_gates.for_products(h4), rows, h4);
         let d_recurrent = || {
-            let first = self.live.first().copied().unwrap_or(0);
-            if rows == first {
-                return gpu.zeros(h * h4);
-            }
-            // The hidden row before every row of the steps from the second on, stacked.
-            let past = self.past_hidden(rows - first);
-            let past = Matrix::new(past.for_products(h), rows - first, h);
-            let later = d_gates.for_products(h4).at(first * h4..rows * h4);
-            product(gpu, h, h4, past.t(), Matrix::new(later, rows - first, h4))
+            let hidden = self.hidden.array();
+            recurrent_gradient(gpu, (hidden, h), (&d_gates, h4), &self.live, &self.starts)
         };
         [
             wanted[0].then(|| product(gpu, rows, e, all(), matrix(input).t())),
@@ -113,17 +106,6 @@ impl<T: Element> Lstm<T> {
             wanted[2].then(d_recurrent),
             wanted[3].then(|| column_sums(gpu, &d_gates, h4)),
         ]
-    }
-
-    fn past_hidden(&self, count: usize) -> Array<f32> {
-        stack_past(
-            &self.gpu,
-            self.hidden.array(),
-            self.h,
-            count,
-            &self.live,
-            &self.starts,
-        )
     }
 
     /// (N, 4H): gradients of the gates' pre-activations, last step to first.
@@ -166,8 +148,34 @@ impl<T: Element> Lstm<T> {
     }
 }
 
+/// (H, W): gradient of recurrent weights, from `hidden` rows (N, H) and the gradients `d` (N, W) of what the products with them
+/// went into.
+pub(super) fn recurrent_gradient(
+    gpu: &Arc<Gpu>,
+    (hidden, h): (&Array<f32>, usize),
+    (d, width): (&Array<f32>, usize),
+    live: &[usize],
+    starts: &[usize],
+) -> Array<f32> {
+    let (first, rows) = (live.first().copied().unwrap_or(0), starts[live.len()]);
+    if rows == first {
+        return gpu.zeros(h * width);
+    }
+    // The hidden row before every row of the steps from the second on, stacked.
+    let past = stack_past(gpu, hidden, h, rows - first, live, starts);
+    let past = Matrix::new(past.for_products(h), rows - first, h);
+    let later = d.for_products(width).at(first * width..rows * width);
+    product(
+        gpu,
+        h,
+        width,
+        past.t(),
+        Matrix::new(later, rows - first, width),
+    )
+}
+
 /// Row r of step t - 1 of `states` (N, width) for every row r of the steps from the second on, `count` in all.
-pub(super) fn stack_past(
+fn stack_past(
     gpu: &Arc<Gpu>,
     states: &Array<f32>,
     width: usize,

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use cuda::kernels::{self, Unary};
 use cuda::{Array, Gpu, Matrix};
 
-pub(crate) use convolution::{Layer, Normed, products, to_filters, to_input, window};
+pub(crate) use convolution::{Layer, Normed, norm_factors, products, to_filters, to_input, window};
 pub(crate) use cross_entropy::{OutputLayer, log_probabilities};
 pub(crate) use lstm::Lstm;
 pub(crate) use rnn::Rnn;

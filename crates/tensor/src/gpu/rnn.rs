@@ -6,8 +6,8 @@ use std::sync::Arc;
 use cuda::kernels;
 use cuda::{Array, Gpu, Matrix};
 
-use super::lstm::stack_past;
-use super::{column_sums, matrix, product};
+use super::lstm::recurrent_gradient;
+use super::{column_sums, matrix};
 use crate::{Element, Tensor};
 
 /// One pass over a packed sequence, kept for the way back.
@@ -85,20 +85,10 @@ impl<T: Element> Rnn<T> {
         wanted: [bool; 2],
     ) -> [Option<Array<f32>>; 4] {
         let (gpu, h) = (&self.gpu, self.h);
-        let (rows, most) = (
-            self.starts[self.live.len()],
-            self.live.first().copied().unwrap_or(0),
-        );
         let (d_picture, d_sum) = self.sum_gradients(d_hidden.array(), recurrent);
         let d_recurrent = || {
-            if rows == most {
-                return gpu.zeros(h * h);
-            }
-            let (live, starts) = (&self.live, &self.starts);
-            let past = stack_past(gpu, self.hidden.array(), h, rows - most, live, starts);
-            let past = Matrix::new(past.for_products(h), rows - most, h);
-            let later = d_sum.for_products(h).at(most * h..rows * h);
-            product(gpu, h, h, past.t(), Matrix::new(later, rows - most, h))
+            let hidden = self.hidden.array();
+            recurrent_gradient(gpu, (hidden, h), (&d_sum, h), &self.live, &self.starts)
         };
         let d_recurrent = wanted[0].then(d_recurrent);
         let d_bias = wanted[1].then(|| column_sums(gpu, &d_sum, h));

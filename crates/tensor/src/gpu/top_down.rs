@@ -8,7 +8,7 @@ use std::sync::Arc;
 use cuda::kernels::{self, AttendBackwardRegions, AttendBackwardRows, AttendSizes, GatesBackward};
 use cuda::{Array, Gpu, Matrix};
 
-use super::lstm::stack_past;
+use super::lstm::recurrent_gradient;
 use super::{column_sums, indices, matrix, product};
 use crate::ops::top_down::{Pass, Sizes};
 use crate::{Element, Tensor};
@@ -154,22 +154,9 @@ impl<T: Element> TopDown<T> {
         let [d_gates1, d_gates2] = back.d_gates;
         let gates = |d: &Array<f32>| d.for_products(h4).len();
         assert_eq!((gates(&d_gates1), gates(&d_gates2)), (rows * h4, rows * h4));
-        let first = self.inputs.live.first().copied().unwrap_or(0);
-        let attention = if rows == first {
-            gpu.zeros(2 * h * h4)
-        } else {
-            let (live, starts) = (&self.inputs.live, &self.inputs.starts);
-            let past = stack_past(gpu, &self.states, 2 * h, rows - first, live, starts);
-            let past = Matrix::new(past.all(), rows - first, 2 * h);
-            let later = d_gates1.for_products(h4).at(first * h4..rows * h4);
-            product(
-                gpu,
-                2 * h,
-                h4,
-                past.t(),
-                Matrix::new(later, rows - first, h4),
-            )
-        };
+        let (live, starts) = (&self.inputs.live, &self.inputs.starts);
+        let (states, gates1) = ((&self.states, 2 * h), (&d_gates1, h4));
+        let attention = recurrent_gradient(gpu, states, gates1, live, starts);
         // Which picture every packed row looks at.
         let of_rows: Vec<usize> = self
             .inputs

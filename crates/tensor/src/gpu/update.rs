@@ -88,11 +88,10 @@ pub(crate) fn squared_norm<T: Element>(gpu: &Arc<Gpu>, parameters: &[Prepared<'_
         from += count;
     }
     let parts = parts.to_vec(); // waits, once for all parameters
-    let mut rest = &parts[..];
-    let mut next = |count| {
-        let (head, tail) = rest.split_at(count);
-        rest = tail;
-        head.iter().sum::<f64>()
-    };
-    counts.map(&mut next).sum()
+    let (mut sum, mut from) = (0.0, 0);
+    for count in counts {
+        sum += parts[from..from + count].iter().sum::<f64>();
+        from += count;
+    }
+    sum
 }

@@ -9,7 +9,7 @@ use pulp::{Simd, WithSimd};
 
 use super::{Activation, Affine};
 use crate::ops::Padding;
-use crate::ops::window::Window;
+use crate::ops::window::{Axis, Window};
 use crate::parallel::for_pieces;
 use crate::simd::dispatch;
 use crate::{Tensor, gpu};
@@ -98,11 +98,15 @@ impl Depthwise {
         device.install(|| {
             for_pieces(&mut out, rows * line, |at, out| {
                 for (i, out) in out.chunks_exact_mut(line).enumerate() {
+                    let row = at / line + i;
+                    let (image, oy) = (row / h, row % h);
+                    let (taps, top) = window.y.taps(oy);
                     dispatch(Row {
                         layer: self,
-                        window: &window,
+                        across: window.x,
                         x: x.data(),
-                        row: at / line + i,
+                        taps,
+                        top: image * window.y.input + top,
                         out,
                     });
                 }
@@ -115,9 +119,12 @@ impl Depthwise {
 /// One row of outputs (W', C).
 struct Row<'a> {
     layer: &'a Depthwise,
-    window: &'a Window,
+    across: Axis,
     x: &'a [f32],
-    row: usize,
+    /// Rows of the kernel that meet an input.
+    taps: Range<usize>,
+    /// The line of inputs that the first of them meets.
+    top: usize,
     out: &'a mut [f32],
 }
 
@@ -127,7 +134,7 @@ impl WithSimd for Row<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let c = self.layer.channels;
-        let across = self.window.x;
+        let across = self.across;
         let wide = across.output >= TILE;
         let mut from = 0;
         while from < c {
@@ -145,17 +152,9 @@ impl WithSimd for Row<'_> {
 }
 
 impl Row<'_> {
-    /// Rows of the kernel that meet an input.
-    fn taps(&self) -> Range<usize> {
-        self.window.y.taps(self.row % self.window.y.output).0
-    }
-
     /// The first pixel of the line of inputs that the kernel's row `ky` meets.
     fn line(&self, ky: usize) -> usize {
-        let y = self.window.y;
-        let (image, oy) = (self.row / y.output, self.row % y.output);
-        let (rows, top) = y.taps(oy);
-        (image * y.input + top + ky - rows.start) * self.window.x.input
+        (self.top + ky - self.taps.start) * self.across.input
     }
 
     /// A vector of channels, kernels of width K: every input is loaded once for all outputs of a tile that see it, and beyond
@@ -166,7 +165,7 @@ impl Row<'_> {
         reason = "loops of fixed bounds keep the sums in registers"
     )]
     fn tiles<S: Simd, const K: usize, const STRIDE: usize>(&mut self, simd: S, from: usize) {
-        let (across, c) = (self.window.x, self.layer.channels);
+        let (across, c) = (self.across, self.layer.channels);
         let load = |data: &[f32], at: usize| -> S::f32s {
             S::as_simd_f32s(&data[at..at + S::F32_LANES]).0[0]
         };
@@ -178,7 +177,7 @@ impl Row<'_> {
             // The last tile does some outputs a second time.
             ox = ox.min(across.output - TILE);
             let mut sums = [bias; TILE];
-            for ky in self.taps() {
+            for ky in self.taps.clone() {
                 let line = &self.x[self.line(ky) * c..][..across.input * c];
                 let mut seen = [zero; SEEN];
                 for pixel in 0..(TILE - 1) * STRIDE + K {
@@ -205,14 +204,14 @@ impl Row<'_> {
     /// Channels `from .. from + lanes`, any kernel.
     #[inline(always)]
     fn one_by_one<S: Simd>(&mut self, simd: S, from: usize, lanes: usize) {
-        let (across, c) = (self.window.x, self.layer.channels);
+        let (across, c) = (self.across, self.layer.channels);
         let load = |data: &[f32], at: usize| simd.partial_load_f32s(&data[at..at + lanes]);
         let bias = load(&self.layer.bias, from);
         let limit = limit(simd, self.layer.activation);
         for ox in 0..across.output {
             let (columns, left) = across.taps(ox);
             let mut sum = bias;
-            for ky in self.taps() {
+            for ky in self.taps.clone() {
                 for kx in columns.clone() {
                     let w = load(&self.layer.weights, (ky * across.kernel + kx) * c + from);
                     let pixel = self.line(ky) + left + kx - columns.start;

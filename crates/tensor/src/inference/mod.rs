@@ -12,9 +12,9 @@ pub use depthwise::Depthwise;
 
 use cuda::kernels;
 
-use crate::Tensor;
 use crate::ops::Statistics;
 use crate::ops::normed::scaled;
+use crate::{Tensor, gpu};
 
 /// What follows the products of a convolution: a factor for each filter, and a bias.
 #[derive(Debug, Clone)]
@@ -44,19 +44,13 @@ impl Affine {
         );
         let (slope, bias) = match device.gpu() {
             Some(gpu) => {
-                let [gamma, beta, mean, variance] =
-                    [gamma, beta, mean, variance].map(|v| v.array().all());
-                let epsilon = measured.epsilon as f32;
-                let factors = kernels::norm_factors(gpu, (gamma, beta), (mean, variance), epsilon);
+                let factors = gpu::norm_factors(gpu, (gamma, beta), measured);
                 let tensor = |array| Tensor::from_array(device, shape, array);
                 (tensor(factors.slope), tensor(factors.shift))
             }
             None => {
                 let inverse = measured.inverse_deviation();
-                let slope = gamma.data().iter().zip(&inverse).map(|(g, i)| g * i);
-                let slope: Vec<f32> = slope.collect();
-                let shifts = beta.data().iter().zip(mean.data().iter().zip(&slope));
-                let bias = shifts.map(|(b, (mean, s))| b - mean * s).collect();
+                let (slope, bias) = measured.slope_and_shift(&inverse, gamma, beta);
                 let tensor = |numbers| Tensor::new(device, shape, numbers);
                 (tensor(slope), tensor(bias))
             }

@@ -28,6 +28,21 @@ impl<T: Element> Statistics<T> {
             .map(|&v| T::ONE / (v + epsilon).square_root())
             .collect()
     }
+
+    /// What a filter before the norm with γ and β (C) is scaled with, given [`Self::inverse_deviation`], and what is added
+    /// then: γ / σ and β - mean γ / σ.
+    pub(crate) fn slope_and_shift(
+        &self,
+        inverse: &[T],
+        gamma: &Tensor<T>,
+        beta: &Tensor<T>,
+    ) -> (Vec<T>, Vec<T>) {
+        let pairs = inverse.iter().zip(gamma.data());
+        let slope: Vec<T> = pairs.map(|(&i, &g)| i * g).collect();
+        let shifts = beta.data().iter().zip(self.mean.data().iter().zip(&slope));
+        let shift = shifts.map(|(&b, (&mean, &s))| b - mean * s).collect();
+        (slope, shift)
+    }
 }
 
 /// x (..., C) with γ and β (C) → the same shape.

@@ -135,10 +135,7 @@ fn normed<T: Element>(
         });
     }
     let inverse = norm.statistics.inverse_deviation();
-    let pairs = inverse.iter().zip(weight.data());
-    let slope: Vec<T> = pairs.map(|(&i, &g)| i * g).collect();
-    let shifts = bias.data().iter().zip(mean.data().iter().zip(&slope));
-    let shift: Vec<T> = shifts.map(|(&b, (&mean, &s))| b - mean * s).collect();
+    let (slope, shift) = norm.statistics.slope_and_shift(&inverse, &weight, &bias);
     let folded = scaled(&filters, &slope);
     let value = layer.forward(tape.device(), &input, &folded, &shift);
     let y = value.clone();
