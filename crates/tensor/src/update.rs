@@ -204,8 +204,10 @@ fn pass<T: Element, const K: usize>(
             vectorized(
                 #[inline(always)]
                 || {
+                    // Equal lengths, stated once: a bounds check within the loop would keep it from being vectorised.
                     let n = w.len();
                     let g = &g[..n];
+                    let averages = averages.map(|average| &mut average[..n]);
                     for j in 0..n {
                         let used = ready.gradient(w[j], g[j]);
                         let now = std::array::from_fn(|k| averages[k][j]);
