@@ -3,14 +3,16 @@
 //! Here: bookkeeping alone, in addresses and bytes; the calls that get and give back memory are the caller's, so that the
 //! tests need no GPU. Asking the driver for memory waits for the GPU to finish; a training step asks for the same few dozen
 //! sizes again and again, so after the first steps nothing is asked for any more. All work is on one stream: a block may be
-//! handed out while the work that used it is still queued, because what comes next is queued behind it.
+//! handed out while the work that used it is still queued, because what comes next is queued behind it. Of several free
+//! blocks that with the least address is taken: then a step that asks for what the step before asked for gets the same blocks,
+//! in whatever order they were given back, and can be replayed as it was recorded (`raw/queue.rs`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Blocks by size class.
 #[derive(Debug, Default)]
 pub(crate) struct Allocator {
-    free: BTreeMap<usize, Vec<u64>>,
+    free: BTreeMap<usize, BTreeSet<u64>>,
     /// Bytes in use and free, as the driver sees them.
     held: usize,
     used: usize,
@@ -36,7 +38,7 @@ impl Allocator {
         mut give_back: impl FnMut(u64),
     ) -> Result<u64, E> {
         let class = Self::class(bytes);
-        if let Some(address) = self.free.get_mut(&class).and_then(Vec::pop) {
+        if let Some(address) = self.free.get_mut(&class).and_then(BTreeSet::pop_first) {
             self.used += class;
             return Ok(address);
         }
@@ -56,7 +58,7 @@ impl Allocator {
     pub(crate) fn put(&mut self, address: u64, bytes: usize) {
         let class = Self::class(bytes);
         self.used -= class;
-        self.free.entry(class).or_default().push(address);
+        self.free.entry(class).or_default().insert(address);
     }
 
     /// Gives every free block back.

@@ -18,6 +18,7 @@ impl Number for f32 {}
 impl Number for f64 {}
 impl Number for u32 {}
 impl Number for u16 {}
+impl Number for u8 {}
 
 /// Numbers in a GPU's memory; given back when it is dropped.
 pub struct Array<E: Number> {

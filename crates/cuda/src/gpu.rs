@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::allocator::Allocator;
 use crate::array::Number;
-use crate::raw::Backend;
 use crate::raw::driver::Driver;
+use crate::raw::{Backend, Queue};
 use crate::{Array, Description, Error, Folder};
 
 /// In what matrix products are computed; everything else is f32, and so are the results and the weights.
@@ -41,6 +41,7 @@ impl std::str::FromStr for Precision {
 pub struct Gpu {
     backend: Box<dyn Backend>,
     memory: Mutex<Allocator>,
+    queue: Mutex<Queue>,
     precision: Precision,
     name: String,
 }
@@ -64,6 +65,7 @@ impl Gpu {
         Arc::new(Self {
             backend,
             memory: Mutex::default(),
+            queue: Mutex::default(),
             precision,
             name: name.into(),
         })
@@ -93,6 +95,14 @@ impl Gpu {
         array
     }
 
+    /// A copy of `values` that is made beside what is queued, for a thread that prepares what is needed next: it returns when
+    /// they are there. They wait for what is queued now, whose memory they may get, and for nothing that comes later.
+    pub fn array_beside<E: Number>(self: &Arc<Self>, values: &[E]) -> Array<E> {
+        let mut array = self.array(values.len());
+        self.upload_beside(&mut array.all_mut(), values);
+        array
+    }
+
     /// Room for the bf16 of a matrix, if that is what products need. What lies beyond its columns is never read.
     pub fn half(self: &Arc<Self>, rows: usize, cols: usize) -> Option<Array<u16>> {
         let len = rows * crate::array::half_stride(cols);
@@ -110,6 +120,11 @@ impl Gpu {
         (memory.used(), memory.held())
     }
 
+    /// How many times everything between two waits was handed over as one graph, because the same was asked for before.
+    pub fn replayed(&self) -> usize {
+        self.queue().replayed()
+    }
+
     pub(crate) fn backend(&self) -> &dyn Backend {
         &*self.backend
     }
@@ -117,6 +132,11 @@ impl Gpu {
     pub(crate) fn memory(&self) -> MutexGuard<'_, Allocator> {
         // A panic elsewhere can't leave the lists half-changed.
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
+        // After an error, which unwinds, nobody goes on with this device.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,6 +9,7 @@ mod convolution;
 mod elementwise;
 mod lstm;
 mod norm;
+mod pictures;
 mod rnn;
 mod rows;
 mod softmax;
@@ -33,6 +34,7 @@ pub use elementwise::{
 };
 pub use lstm::{GatesBackward, lstm_gates, lstm_gates_backward};
 pub use norm::{NormFactors, norm_factors, norm_gradient, scale_columns, shift_and_limit, stop};
+pub use pictures::{Pictures, Values, pictures};
 pub use rnn::{rnn_step, rnn_step_backward};
 pub use rows::{dropout_mask, gather, grouped, scatter_add};
 pub use softmax::{cross_entropy, log_probabilities, total_loss};
@@ -70,6 +72,9 @@ pub const NAMES: &[&str] = &[
     "multiply",
     "norm_factors",
     "norm_gradient",
+    "picture_colours",
+    "picture_columns",
+    "picture_lines",
     "region_means",
     "region_means_backward",
     "rnn_step",
@@ -99,6 +104,7 @@ pub fn source() -> String {
         include_str!("kernels/elementwise.cu"),
         include_str!("kernels/lstm.cu"),
         include_str!("kernels/norm.cu"),
+        include_str!("kernels/pictures.cu"),
         include_str!("kernels/rnn.cu"),
         include_str!("kernels/rows.cu"),
         include_str!("kernels/softmax.cu"),

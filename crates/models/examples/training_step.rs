@@ -34,9 +34,10 @@ fn main() {
             let (least, median) = (times[0], times[times.len() / 2]);
             let floor = gflop / peak * 1e3;
             println!(
-                "{{\"size\":\"{name}\",\"device\":\"{kind}\",\"batch\":{batch},\"threads\":{threads},\"median_ms\":{median:.2},\"min_ms\":{least:.2},\"gflop\":{gflop:.2},\"peak_gflops\":{peak:.1},\"floor_ms\":{floor:.2},\"median_over_floor\":{:.3},\"min_over_floor\":{:.3}}}",
+                "{{\"size\":\"{name}\",\"device\":\"{kind}\",\"batch\":{batch},\"threads\":{threads},\"median_ms\":{median:.2},\"min_ms\":{least:.2},\"gflop\":{gflop:.2},\"peak_gflops\":{peak:.1},\"floor_ms\":{floor:.2},\"median_over_floor\":{:.3},\"min_over_floor\":{:.3},\"graphs\":{}}}",
                 median / floor,
-                least / floor
+                least / floor,
+                device.gpu().map_or(0, |gpu| gpu.replayed())
             );
         }
     }

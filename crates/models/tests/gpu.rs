@@ -283,3 +283,22 @@ fn a_step_of_fine_tuning_copies_nothing_back() {
     let copies: Vec<_> = copies.collect();
     assert!(copies.is_empty(), "{copies:?}");
 }
+
+/// A step that asks for what the step before asked for is handed over as a graph, which computes the same.
+#[test]
+fn steps_that_repeat_are_replayed() {
+    for precision in [Precision::Single, Precision::Bf16] {
+        let Some(plain) = emulator::gpu(precision) else {
+            return;
+        };
+        for config in decoders() {
+            let (gpu, _) = emulator::recording(precision).expect("as before");
+            let device = Device::cpu(2).with_gpu(gpu.clone());
+            let got = train(&config, &device);
+            assert_eq!(got, train(&config, &Device::cpu(2).with_gpu(plain.clone())));
+            // Of four steps: the second, third and fourth norm; the first step uploads weights and the second running averages, so
+            // of the steps themselves only the fourth has been seen before.
+            assert_eq!(gpu.replayed(), 4, "{config:?} {precision:?}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! Here: [`Tensor`] on a [`Device`], [`Tape`] with reverse-mode gradients, the operations in
 //! [`ops`] (each with forward and backward, and a plain composed version as its oracle in the
-//! tests), their counterparts without a tape in [`inference`] (encoders) and [`step`] (decoders), the fused optimizer passes in [`update`], counter-based random numbers in [`random`].
+//! tests), their counterparts without a tape in [`inference`] (encoders) and [`step`] (decoders), the fused optimizer passes in [`update`], pictures that a GPU prepares in [`pictures`], counter-based random numbers in [`random`].
 //! On a device with a GPU they run there as far as `cuda` has kernels for them (`gpu`), and on the CPU where it has none.
 //! Not here: layers, models, files, anything that knows what a caption is.
 //!
@@ -19,6 +19,7 @@ pub mod inference;
 mod numbers;
 pub mod ops;
 mod parallel;
+pub mod pictures;
 pub mod random;
 mod simd;
 pub mod step;

@@ -52,13 +52,13 @@ impl Job {
     pub(crate) fn open(
         mut options: Options,
         from: Option<(&Checkpoint, &Path)>,
+        device: Device,
     ) -> Result<Self, TrainError> {
         let path = dataset_path(&options.dataset);
         let mut dataset = Dataset::open(&path)?;
         if options.restval_as_train {
             dataset.restval_as_train();
         }
-        let device = open_device(&options)?;
         let mut notes = Vec::new();
         let (vocabulary, word_counts) = match from {
             Some((checkpoint, file)) => {
@@ -177,7 +177,7 @@ impl Job {
 }
 
 /// Where the run computes; `auto` is the CPU as long as no GPU has been measured.
-fn open_device(options: &Options) -> Result<Device, TrainError> {
+pub(crate) fn open_device(options: &Options) -> Result<Device, TrainError> {
     if options.device != "cuda" {
         return Ok(Device::cpu(options.threads));
     }

@@ -32,6 +32,8 @@ mod vision;
 
 use std::path::{Path, PathBuf};
 
+use tensor::Device;
+
 pub use error::TrainError;
 pub use event::{Control, Event, Kind, Outcome, Reason, SampleCaption, Sampled};
 pub use step::{Cost, Pass, Trainer};
@@ -80,9 +82,23 @@ pub fn default_run_folder(options: &Options) -> PathBuf {
 /// Bad options or data, a folder in use, a disk that refuses.
 pub fn start(options: &Options, run: &Path, sink: Sink) -> Result<Outcome, TrainError> {
     options.validate()?;
+    start_on(job::open_device(options)?, options, run, sink)
+}
+
+/// As [`start`], on a device that is open already; what the options say of one is only written down.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_on(
+    device: Device,
+    options: &Options,
+    run: &Path,
+    sink: Sink,
+) -> Result<Outcome, TrainError> {
+    options.validate()?;
     let mut options = options.clone();
     make_absolute(&mut options)?;
-    let (job, trainer) = fresh(options)?;
+    let (job, trainer) = fresh(options, device)?;
     let folder = RunFolder::create(run, &job.options)?;
     begin(job, folder, trainer, sink)
 }
@@ -99,13 +115,14 @@ pub fn resume(run: &Path, overrides: &Overrides, sink: Sink) -> Result<Outcome, 
     options.pictures = overrides.pictures.clone().or(options.pictures);
     options.threads = overrides.threads.unwrap_or(options.threads);
     options.validate()?;
+    let device = job::open_device(&options)?;
     let last = folder.checkpoint(&options, Kind::Last);
     if !last.try_exists().map_err(TrainError::read(&last))? {
-        let (job, trainer) = fresh(options)?;
+        let (job, trainer) = fresh(options, device)?;
         return begin(job, folder, trainer, sink);
     }
     let checkpoint = checkpoint::load(&last)?;
-    let mut job = Job::open(options, Some((&checkpoint, &last)))?;
+    let mut job = Job::open(options, Some((&checkpoint, &last)), device)?;
     let (trainer, progress) = snapshot::restore(&mut job, &checkpoint, &last)?;
     drop(checkpoint);
     let recorder = Recorder::open(&folder, &job, progress.iteration, sink)?;
@@ -121,9 +138,9 @@ pub fn resume(run: &Path, overrides: &Overrides, sink: Sink) -> Result<Outcome, 
 }
 
 /// A job at its first step, from `init-model-from` or from random weights.
-fn fresh(options: Options) -> Result<(Job, Trainer), TrainError> {
+fn fresh(options: Options, device: Device) -> Result<(Job, Trainer), TrainError> {
     let Some(path) = options.init_model_from.clone() else {
-        let job = Job::open(options, None)?;
+        let job = Job::open(options, None, device)?;
         let trainer = job.trainer(job.new_decoder());
         return Ok((job, trainer));
     };
@@ -131,7 +148,7 @@ fn fresh(options: Options) -> Result<(Job, Trainer), TrainError> {
     if options.encoder.is_some() {
         checkpoint.encoder = None;
     }
-    let job = Job::open(options, Some((&checkpoint, &path)))?;
+    let job = Job::open(options, Some((&checkpoint, &path)), device)?;
     let mut decoder = snapshot::decoder(&checkpoint, &path, &job.device)?;
     if job.options.objective == Objective::SelfCritical {
         decoder.divide_logits(job.options.initial_temperature);

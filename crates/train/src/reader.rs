@@ -1,7 +1,8 @@
 //! Pictures of batches as pixels, one batch ahead of the step.
 //!
 //! Here: reading, decoding, random changes and preprocessing on the device's threads, and the thread that does it for the
-//! next batch while the present one is learnt from: at most one batch waits. Not here: what a change is
+//! next batch while the present one is learnt from: at most one batch waits. With a GPU only reading and decoding are the
+//! threads' work: the bytes go there ahead, and it changes and prepares them. Not here: what a change is
 //! (`data::picture::Augmentation`), encoders.
 
 use std::collections::HashMap;
@@ -9,8 +10,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use data::picture::{Augmentation, DecodeLimits, PictureError, Preprocessing, open};
+use data::picture::{
+    Augmentation, ChannelOrder, DecodeLimits, Picture, PictureError, Preprocessing, Sampling,
+    Weighed, open,
+};
 use models::encoder::pixels_from_planes;
+use tensor::pictures::{Axis, Finish, Pictures, Source};
 use tensor::{Device, Tensor};
 
 /// Reads pictures.
@@ -24,28 +29,88 @@ pub(crate) struct Reader {
     pub(crate) device: Device,
 }
 
+/// Pictures of a batch that were read.
+pub(crate) enum Read {
+    /// Pixels (I, S, S, 3).
+    Pixels(Tensor),
+    /// On a GPU, to be prepared.
+    Pictures(Box<Pictures>),
+}
+
+impl Read {
+    /// Pixels (I, S, S, 3).
+    pub(crate) fn pixels(self) -> Tensor {
+        match self {
+            Self::Pixels(pixels) => pixels,
+            Self::Pictures(pictures) => pictures.pixels(),
+        }
+    }
+}
+
 impl Reader {
-    /// Pixels (I, S, S, 3) of pictures; in an `epoch`, of what they are changed to in it.
-    pub(crate) fn pixels(
-        &self,
-        imgids: &[u32],
-        epoch: Option<u64>,
-    ) -> Result<Tensor, PictureError> {
+    /// Reads pictures; in an `epoch` they become what they are changed to in it.
+    pub(crate) fn read(&self, imgids: &[u32], epoch: Option<u64>) -> Result<Read, PictureError> {
         let (prepare, limits) = (&self.preprocessing, DecodeLimits::default());
+        let file = |imgid| self.files.get(imgid).expect("a file for each picture");
+        // Without an epoch nothing is changed: a draw of no changes has none.
+        let change = |imgid: u32| match epoch {
+            None => Augmentation::OFF.draw(0, 0, 0),
+            Some(epoch) => self.augmentation.draw(self.seed, epoch, imgid.into()),
+        };
+        if self.device.gpu().is_some() {
+            let decoded = self.device.map(imgids.len(), |n| {
+                let picture = open(file(&imgids[n]), &limits)?;
+                let (width, height) = (picture.width, picture.height);
+                let sampling = prepare.sampling(width, height, &change(imgids[n]));
+                Ok((picture, sampling))
+            });
+            let decoded: Result<Vec<_>, PictureError> = decoded.into_iter().collect();
+            if let Some(pictures) = on_gpu(&self.device, &decoded?, prepare) {
+                return Ok(Read::Pictures(Box::new(pictures)));
+            }
+        }
         let planes = self.device.map(imgids.len(), |n| {
-            let file = self.files.get(&imgids[n]).expect("a file for each picture");
-            let picture = open(file, &limits)?;
-            Ok(match epoch {
-                None => prepare.apply(&picture),
-                Some(epoch) => {
-                    let change = self.augmentation.draw(self.seed, epoch, imgids[n].into());
-                    prepare.apply_changed(&picture, &change)
-                }
-            })
+            let picture = open(file(&imgids[n]), &limits)?;
+            Ok(prepare.apply_changed(&picture, &change(imgids[n])))
         });
         let planes: Result<Vec<Vec<f32>>, PictureError> = planes.into_iter().collect();
         let planes = planes?.concat();
-        Ok(pixels_from_planes(&self.device, &planes, prepare.size))
+        let pixels = pixels_from_planes(&self.device, &planes, prepare.size);
+        Ok(Read::Pixels(pixels))
+    }
+}
+
+/// Decoded pictures with how each is to be sampled, copied to the GPU; none if they are too many for it.
+fn on_gpu(
+    device: &Device,
+    decoded: &[(Picture, Sampling)],
+    prepare: &Preprocessing,
+) -> Option<Pictures> {
+    let sources: Vec<_> = decoded
+        .iter()
+        .map(|(picture, sampling)| Source {
+            width: picture.width,
+            rgb: &picture.rgb,
+            rows: axis(&sampling.rows),
+            columns: axis(&sampling.columns),
+            contrast: sampling.contrast,
+            brightness: sampling.brightness,
+        })
+        .collect();
+    let finish = Finish {
+        round: prepare.round,
+        reversed: prepare.channels == ChannelOrder::Bgr,
+        mean: prepare.mean,
+        scale: prepare.scale,
+    };
+    Pictures::new(device, &sources, prepare.size, finish)
+}
+
+fn axis(lists: &Weighed) -> Axis<'_> {
+    Axis {
+        ends: &lists.ends,
+        sources: &lists.sources,
+        weights: &lists.weights,
     }
 }
 
@@ -59,29 +124,30 @@ pub(crate) struct Wanted {
 /// The batch that is read while another one is learnt from.
 #[derive(Debug, Default)]
 pub(crate) struct Ahead {
-    reading: Option<(Wanted, JoinHandle<Result<Tensor, PictureError>>)>,
+    reading: Option<(Wanted, JoinHandle<Result<Read, PictureError>>)>,
 }
 
 impl Ahead {
-    /// The pixels of a batch: those that were read ahead if it is that one, else read now.
+    /// The pixels (I, S, S, 3) of a batch: those that were read ahead if it is that one, else read now.
     pub(crate) fn take(
         &mut self,
         reader: &Reader,
         wanted: &Wanted,
     ) -> Result<Tensor, PictureError> {
-        match self.reading.take() {
+        let read = match self.reading.take() {
             Some((ready, thread)) if ready == *wanted => match thread.join() {
                 Ok(read) => read,
                 Err(panic) => std::panic::resume_unwind(panic),
             },
-            _ => reader.pixels(&wanted.imgids, Some(wanted.epoch)),
-        }
+            _ => reader.read(&wanted.imgids, Some(wanted.epoch)),
+        };
+        Ok(read?.pixels())
     }
 
     /// Begins to read the next batch.
     pub(crate) fn begin(&mut self, reader: &Arc<Reader>, next: Wanted) {
         let (reader, wanted) = (Arc::clone(reader), next.clone());
-        let read = move || reader.pixels(&wanted.imgids, Some(wanted.epoch));
+        let read = move || reader.read(&wanted.imgids, Some(wanted.epoch));
         let thread = std::thread::Builder::new().name("pictures".into());
         // Without a thread the batch is read when it is needed.
         if let Ok(thread) = thread.spawn(read) {

@@ -226,8 +226,9 @@ impl Vision {
         let folded = self.tuner.encoder().fold();
         let mut all = Vec::with_capacity(imgids.len() * self.sizes[0] * self.sizes[1]);
         for imgids in imgids.chunks(BLOCK) {
-            let pixels = self.reader.pixels(imgids, None);
-            let found = folded.encode(&pixels.map_err(TrainError::Picture)?);
+            let read = self.reader.read(imgids, None);
+            let pixels = read.map_err(TrainError::Picture)?.pixels();
+            let found = folded.encode(&pixels);
             let features = match self.tuner.reads_regions() {
                 true => found.regions,
                 false => found.pooled,

@@ -3,54 +3,10 @@
 mod toy;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use models::encoder::{Encoder, EncoderConfig};
 use tensor::Device;
-use train::{BatchBy, Control, Event, Generator, Options, Outcome, Overrides, Solver};
-
-/// Pictures of the toy dataset, whose colours follow from their words, and an untrained encoder.
-fn data(folder: &Path) -> (PathBuf, PathBuf) {
-    let dataset = toy::dataset(folder, 9);
-    let pictures = dataset.join("imgs");
-    fs::create_dir_all(&pictures).expect("folder");
-    for imgid in 0..13u32 {
-        let (noun, verb) = (imgid % 3, imgid % 4);
-        let mut bytes = b"P6 20 16 255\n".to_vec();
-        for at in 0..20 * 16u32 {
-            let (x, y) = (at % 20, at / 20);
-            let inside = (x / 5 == verb) as u32;
-            bytes.extend([noun * 100, inside * 200, (x * y * 7 + imgid) % 64].map(|x| x as u8));
-        }
-        // The name says JPEG; what counts is what is inside.
-        fs::write(pictures.join(format!("{imgid}.jpg")), bytes).expect("written");
-    }
-    let config = EncoderConfig::Small(vec![8, 12]);
-    let encoder = Encoder::new(config.network(), 5, &Device::cpu(1));
-    let file = folder.join("encoder.safetensors");
-    checkpoint::save_encoder(&encoder, &file).expect("written");
-    (dataset, file)
-}
-
-fn options(dataset: &Path, encoder: &Path, generator: Generator) -> Options {
-    Options {
-        features: None,
-        encoder: Some(encoder.to_owned()),
-        finetune_after: 1,
-        finetune_from_block: 1,
-        encoder_learning_rate: 0.01,
-        encoder_solver: Solver::Adamw,
-        augment_area: 0.5,
-        augment_aspect: 1.2,
-        augment_flip: true,
-        augment_contrast: 0.2,
-        augment_brightness: 0.1,
-        batch_by: BatchBy::Pictures,
-        pictures_per_batch: 5,
-        max_epochs: 6,
-        ..toy::options(dataset, Solver::Adam, generator)
-    }
-}
+use train::{Control, Event, Generator, Options, Outcome, Overrides};
 
 fn stop_at(k: u64) -> impl FnMut(&Event) -> Control {
     move |event| match event {
@@ -62,9 +18,9 @@ fn stop_at(k: u64) -> impl FnMut(&Event) -> Control {
 #[test]
 fn a_stopped_run_with_a_learning_encoder_goes_on_exactly_with_any_threads() {
     let folder = tempfile::tempdir().expect("folder");
-    let (dataset, encoder) = data(folder.path());
+    let (dataset, encoder) = toy::pictures(folder.path());
     for generator in [Generator::Lstm, Generator::Attention] {
-        let options = options(&dataset, &encoder, generator);
+        let options = toy::fine_tuning(&dataset, &encoder, generator);
         let straight = folder.path().join(format!("{generator:?}"));
         let outcome = toy::train(&options, &straight).expect("trained");
         assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
@@ -90,7 +46,7 @@ fn a_stopped_run_with_a_learning_encoder_goes_on_exactly_with_any_threads() {
 #[test]
 fn only_the_named_blocks_learn_and_only_after_their_epoch() {
     let folder = tempfile::tempdir().expect("folder");
-    let (dataset, encoder) = data(folder.path());
+    let (dataset, encoder) = toy::pictures(folder.path());
     let weights = |options: &Options, name: &str| {
         let run = folder.path().join(name);
         toy::train(options, &run).expect("trained");
@@ -101,7 +57,7 @@ fn only_the_named_blocks_learn_and_only_after_their_epoch() {
             state.get(&name).expect("a weight").1.singles().to_vec()
         })
     };
-    let options = options(&dataset, &encoder, Generator::Lstm);
+    let options = toy::fine_tuning(&dataset, &encoder, Generator::Lstm);
     let frozen = Options {
         finetune_after: -1,
         ..options.clone()
@@ -127,8 +83,8 @@ fn only_the_named_blocks_learn_and_only_after_their_epoch() {
 #[test]
 fn a_checkpoint_gives_its_encoder_to_a_new_run() {
     let folder = tempfile::tempdir().expect("folder");
-    let (dataset, encoder) = data(folder.path());
-    let first = options(&dataset, &encoder, Generator::Attention);
+    let (dataset, encoder) = toy::pictures(folder.path());
+    let first = toy::fine_tuning(&dataset, &encoder, Generator::Attention);
     let run = folder.path().join("first");
     toy::train(&first, &run).expect("trained");
     let second = Options {
@@ -150,9 +106,9 @@ fn a_checkpoint_gives_its_encoder_to_a_new_run() {
 #[test]
 fn a_picture_that_is_missing_is_named() {
     let folder = tempfile::tempdir().expect("folder");
-    let (dataset, encoder) = data(folder.path());
+    let (dataset, encoder) = toy::pictures(folder.path());
     fs::remove_file(dataset.join("imgs/3.jpg")).expect("removed");
-    let options = options(&dataset, &encoder, Generator::Lstm);
+    let options = toy::fine_tuning(&dataset, &encoder, Generator::Lstm);
     let error = toy::train(&options, &folder.path().join("run")).expect_err("missing");
     assert!(error.to_string().contains("3.jpg"), "{error}");
     assert_eq!(error.exit_code(), 4);

@@ -5,7 +5,7 @@
 
 use bytemuck::{cast_slice, cast_slice_mut};
 
-use super::{Argument, Product};
+use super::{Argument, Call, Product};
 use crate::array::{In, Number, Out};
 use crate::{Error, Gpu};
 
@@ -18,6 +18,23 @@ pub(crate) fn or_unwind<T>(result: Result<T, Error>) -> T {
 }
 
 impl Gpu {
+    /// Queues a call; `bytes` are an upload's.
+    ///
+    /// # Safety
+    /// As the backend's own function, until the device was waited for.
+    unsafe fn ask(&self, call: Call, bytes: &[u8]) {
+        // SAFETY: the caller's.
+        or_unwind(unsafe { self.queue().push(self.backend(), call, bytes) });
+    }
+
+    /// Hands over what is queued, then calls `wait`, which waits for the device.
+    fn end<R>(&self, wait: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
+        let mut queue = self.queue();
+        // SAFETY: calls were checked when they were pushed; nothing is pushed until the wait is over, since the lock is held.
+        unsafe { queue.end(self.backend())? };
+        wait()
+    }
+
     /// A block of memory for so many bytes.
     pub(crate) fn take(&self, bytes: usize) -> Result<u64, Error> {
         let backend = self.backend();
@@ -28,8 +45,12 @@ impl Gpu {
         let taken = memory.take(
             bytes,
             |class| backend.allocate(class),
-            // SAFETY: the allocator gives each of its free blocks back once, and forgets it.
-            |address| unsafe { backend.release(address) },
+            |address| {
+                // An error of what was queued before is met again by whoever waits for it.
+                let _ = self.end(|| backend.finish());
+                // SAFETY: the allocator gives each of its free blocks back once, and forgets it.
+                unsafe { backend.release(address) }
+            },
         );
         taken.map_err(|error| match error {
             Error::OutOfMemory { wanted, total, .. } => Error::OutOfMemory {
@@ -53,17 +74,36 @@ impl Gpu {
 
     pub(crate) fn upload<E: Number>(&self, to: &mut Out<'_, E>, values: &[E]) {
         assert_eq!(to.len(), values.len(), "upload");
+        let bytes = cast_slice(values);
+        let call = Call::Upload {
+            to: to.address(),
+            bytes: bytes.len(),
+        };
         // SAFETY: the slice lies in a live array.
-        or_unwind(unsafe { self.backend().upload(to.address(), cast_slice(values)) });
+        unsafe { self.ask(call, bytes) };
+    }
+
+    pub(crate) fn upload_beside<E: Number>(&self, to: &mut Out<'_, E>, values: &[E]) {
+        assert_eq!(to.len(), values.len(), "upload");
+        if values.is_empty() {
+            return;
+        }
+        let backend = self.backend();
+        let mark = {
+            let mut queue = self.queue();
+            // SAFETY: what is held back was checked when it was pushed.
+            or_unwind(unsafe { queue.let_go(backend) }.and_then(|()| backend.mark()))
+        };
+        // SAFETY: the slice lies in a live array; whatever used its memory before was queued before the mark.
+        or_unwind(unsafe { backend.upload_beside(to.address(), cast_slice(values), mark) });
     }
 
     pub(crate) fn download<E: Number>(&self, from: In<'_, E>) -> Vec<E> {
         let mut values = vec![E::zeroed(); from.len()];
+        let bytes = cast_slice_mut(&mut values);
         // SAFETY: the slice lies in a live array.
-        or_unwind(unsafe {
-            self.backend()
-                .download(cast_slice_mut(&mut values), from.address())
-        });
+        let copy = || unsafe { self.backend().download(bytes, from.address()) };
+        or_unwind(self.end(copy));
         values
     }
 
@@ -73,38 +113,46 @@ impl Gpu {
     /// If the lengths differ.
     pub fn copy<E: Number>(&self, to: &mut Out<'_, E>, from: In<'_, E>) {
         assert_eq!(to.len(), from.len(), "copy");
+        let call = Call::Copy {
+            to: to.address(),
+            from: from.address(),
+            bytes: to.len() * size_of::<E>(),
+        };
         // SAFETY: both lie in live arrays; `to` is borrowed exclusively, so they don't overlap.
-        or_unwind(unsafe {
-            self.backend()
-                .copy(to.address(), from.address(), to.len() * size_of::<E>())
-        });
+        unsafe { self.ask(call, &[]) };
     }
 
     /// Fills a slice with zeros.
     pub fn clear<E: Number>(&self, at: &mut Out<'_, E>) {
+        let call = Call::Clear {
+            at: at.address(),
+            bytes: at.len() * size_of::<E>(),
+        };
         // SAFETY: the slice lies in a live array; all zero bytes are a number of every kind.
-        or_unwind(unsafe {
-            self.backend()
-                .clear(at.address(), at.len() * size_of::<E>())
-        });
+        unsafe { self.ask(call, &[]) };
     }
 
     /// Runs a kernel; nothing to do is nothing done. For `kernels`, which checks the lengths.
     pub(crate) fn launch(&self, kernel: &'static str, grid: u32, arguments: &[Argument]) {
         if grid > 0 {
+            let call = Call::Launch {
+                kernel,
+                grid,
+                arguments: arguments.into(),
+            };
             // SAFETY: the caller, a function of `kernels`, has checked the slices against the kernel's sizes.
-            or_unwind(unsafe { self.backend().launch(kernel, grid, arguments) });
+            unsafe { self.ask(call, &[]) };
         }
     }
 
     /// A matrix product. For `product`, which checks the sizes.
     pub(crate) fn multiply_raw(&self, product: &Product) {
         // SAFETY: the caller has checked that the matrices lie in their slices; c is borrowed exclusively.
-        or_unwind(unsafe { self.backend().multiply(product) });
+        unsafe { self.ask(Call::Multiply(*product), &[]) };
     }
 
     /// Waits until all that was queued is done.
     pub fn finish(&self) {
-        or_unwind(self.backend().finish());
+        or_unwind(self.end(|| self.backend().finish()));
     }
 }

@@ -9,12 +9,21 @@ use std::sync::{Mutex, PoisonError};
 use cudarc::cublas::{result as blas, sys as blas_sys};
 use cudarc::driver::{result, sys};
 
-use super::{Argument, Backend, Operand, Operands, Product, library, nvrtc};
+use super::recorded::Recorded;
+use super::{Argument, Backend, Call, Graph, Mark, Operand, Operands, Product, library, nvrtc};
 use crate::kernels::{BLOCK, NAMES, source};
 use crate::{Error, Folder};
 
 /// The oldest CUDA version that a driver must support: that of the libraries that pip brings today goes back to 12.0.
 const OLDEST_DRIVER: i32 = 12_000;
+
+/// The oldest whose driver says where in a graph a call is (`cuStreamGetCaptureInfo_v3`); others are asked call by call.
+const OLDEST_WITH_GRAPHS: i32 = 12_030;
+
+/// False if NEURALTALK_CUDA_GRAPHS is 0: to find out whether a fault lies with them, and what they gain.
+fn graphs_are_wanted() -> bool {
+    std::env::var_os("NEURALTALK_CUDA_GRAPHS").is_none_or(|value| value != "0")
+}
 
 /// A GPU as `neuraltalk devices` lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,12 +111,62 @@ pub fn devices() -> Result<Vec<Description>, Error> {
 
 /// One GPU that computes.
 pub(crate) struct Driver {
-    context: sys::CUcontext,
-    stream: sys::CUstream,
+    pub(super) context: sys::CUcontext,
+    pub(super) stream: sys::CUstream,
     functions: HashMap<&'static str, sys::CUfunction>,
     blas: Mutex<Blas>,
     memory: usize,
+    graphs: bool,
+    beside: Mutex<Beside>,
 }
+
+/// Copies beside the other work: a stream of their own, and page-locked memory, from which the GPU reads by itself.
+struct Beside {
+    stream: sys::CUstream,
+    /// Two halves: one is filled while the other is read.
+    staging: *mut u8,
+    /// When the half was read.
+    read: [sys::CUevent; 2],
+}
+
+/// Bytes of each half.
+const STAGED: usize = 4 << 20;
+
+// SAFETY: used under its lock; handles of the driver may be used from any thread that has the context current.
+unsafe impl Send for Beside {}
+
+fn event() -> Result<sys::CUevent, result::DriverError> {
+    result::event::create(sys::CUevent_flags::CU_EVENT_DISABLE_TIMING)
+}
+
+/// A kernel with its grid.
+pub(super) struct Launch {
+    function: sys::CUfunction,
+    grid: u32,
+}
+
+impl Launch {
+    /// With its arguments, as graphs want it; valid while these are.
+    pub(super) fn parameters(&self, places: &mut [*mut c_void]) -> sys::CUDA_KERNEL_NODE_PARAMS {
+        sys::CUDA_KERNEL_NODE_PARAMS {
+            func: self.function,
+            gridDimX: self.grid,
+            gridDimY: 1,
+            gridDimZ: 1,
+            blockDimX: BLOCK as u32,
+            blockDimY: 1,
+            blockDimZ: 1,
+            sharedMemBytes: 0,
+            kernelParams: places.as_mut_ptr(),
+            extra: std::ptr::null_mut(),
+            kern: std::ptr::null_mut(),
+            ctx: std::ptr::null_mut(),
+        }
+    }
+}
+
+/// Bytes of memory in which cuBLAS works: what it takes itself on today's GPUs. A graph may not contain its asking for more.
+const WORKSPACE: usize = 32 << 20;
 
 struct Blas(blas_sys::cublasHandle_t);
 
@@ -146,6 +205,12 @@ impl Driver {
             result::ctx::set_current(context).map_err(failed)?;
             let stream =
                 result::stream::create(result::stream::StreamKind::NonBlocking).map_err(failed)?;
+            let beside = Beside {
+                stream: result::stream::create(result::stream::StreamKind::NonBlocking)
+                    .map_err(failed)?,
+                staging: result::malloc_host(2 * STAGED, 0).map_err(failed)?.cast(),
+                read: [event().map_err(failed)?, event().map_err(failed)?],
+            };
             let module = load(&device.architecture(), folder)?;
             let mut functions = HashMap::new();
             for &name in NAMES {
@@ -157,20 +222,32 @@ impl Driver {
             let failed = |e: blas::CublasError| Error::call("opening cuBLAS", e);
             let handle = blas::create_handle().map_err(failed)?;
             blas::set_stream(handle, stream.cast()).map_err(failed)?;
+            let workspace = result::malloc_sync(WORKSPACE)
+                .map_err(|e| Error::call("memory for matrix products", e))?;
+            blas_sys::cublasSetWorkspace_v2(handle, workspace as *mut c_void, WORKSPACE)
+                .result()
+                .map_err(failed)?;
             let driver = Self {
                 context,
                 stream,
                 functions,
                 blas: Mutex::new(Blas(handle)),
                 memory: device.memory,
+                beside: Mutex::new(beside),
+                graphs: device.driver >= OLDEST_WITH_GRAPHS && graphs_are_wanted(),
             };
             Ok((driver, device))
         }
     }
 
-    fn bind(&self, what: &str) -> Result<(), Error> {
+    pub(super) fn bind(&self, what: &str) -> Result<(), Error> {
         // SAFETY: the context lives as long as the program.
         unsafe { result::ctx::set_current(self.context) }.map_err(|e| Error::call(what, e))
+    }
+
+    pub(super) fn launch_of(&self, kernel: &str, grid: u32) -> Launch {
+        let function = self.functions[kernel];
+        Launch { function, grid }
     }
 }
 
@@ -198,6 +275,15 @@ unsafe fn load(architecture: &str, folder: &Folder) -> Result<sys::CUmodule, Err
 unsafe impl Backend for Driver {
     fn memory(&self) -> usize {
         self.memory
+    }
+
+    fn records(&self) -> bool {
+        self.graphs
+    }
+
+    unsafe fn record(&self, calls: &[Call]) -> Result<Box<dyn Graph>, Error> {
+        // SAFETY: the caller's.
+        Ok(Box::new(unsafe { Recorded::new(self, calls)? }))
     }
 
     fn allocate(&self, bytes: usize) -> Result<u64, Error> {
@@ -228,6 +314,48 @@ unsafe impl Backend for Driver {
         self.bind("copying to the GPU")?;
         // SAFETY: the caller's; from pageable memory the driver has read the bytes when it returns.
         unsafe { result::memcpy_htod_async(to, bytes, self.stream) }
+            .map_err(|e| Error::call("copying to the GPU", e))
+    }
+
+    fn mark(&self) -> Result<Mark, Error> {
+        self.bind("marking a place")?;
+        let record = || {
+            let event = event()?;
+            // SAFETY: both were made by the driver.
+            unsafe { result::event::record(event, self.stream)? };
+            Ok(Mark(event as u64))
+        };
+        record().map_err(|e: result::DriverError| Error::call("marking a place", e))
+    }
+
+    unsafe fn upload_beside(&self, to: u64, bytes: &[u8], after: Mark) -> Result<(), Error> {
+        self.bind("copying to the GPU")?;
+        let beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner);
+        let event = after.0 as sys::CUevent;
+        let copy = || {
+            // SAFETY: the caller's; each half of the staging memory is filled when the copy from it is done.
+            unsafe {
+                let wait = sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
+                result::stream::wait_event(beside.stream, event, wait)?;
+                for (n, part) in bytes.chunks(STAGED).enumerate() {
+                    let half = std::slice::from_raw_parts_mut(
+                        beside.staging.add(n % 2 * STAGED),
+                        part.len(),
+                    );
+                    if n >= 2 {
+                        sys::cuEventSynchronize(beside.read[n % 2]).result()?;
+                    }
+                    half.copy_from_slice(part);
+                    result::memcpy_htod_async(to + (n * STAGED) as u64, half, beside.stream)?;
+                    result::event::record(beside.read[n % 2], beside.stream)?;
+                }
+                result::stream::synchronize(beside.stream)
+            }
+        };
+        let done = copy();
+        // SAFETY: the mark is used once.
+        let forgotten = unsafe { sys::cuEventDestroy_v2(event) }.result();
+        done.and(forgotten)
             .map_err(|e| Error::call("copying to the GPU", e))
     }
 

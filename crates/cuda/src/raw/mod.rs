@@ -6,8 +6,8 @@
 //!
 //! - an address comes from an [`Array`](crate::Array), [`In`](crate::In) or [`Out`](crate::Out) only. Those borrow from the
 //!   array, so that it is alive when work is queued, and their range was checked when they were made;
-//! - memory that is freed while work on it is queued is handed out again only for work behind it on the same stream, and
-//!   goes back to the driver only through a call that waits for the stream;
+//! - memory that is freed while work on it is queued, or held back in `queue.rs`, is handed out again only for work behind it in
+//!   the same queue, and goes back to the driver only when that is empty and the stream was waited for;
 //! - every function of [`kernels`](crate::kernels) asserts that its slices have the lengths that the kernel touches. Numbers of
 //!   rows in index arrays are checked on the host before they are uploaded. A kernel that broke this could spoil another array
 //!   on the GPU, or be stopped by the driver with an error; the memory of this process is out of its reach.
@@ -19,12 +19,16 @@ pub(crate) use calls::or_unwind;
 pub mod driver;
 pub mod library;
 mod nvrtc;
+mod queue;
+mod recorded;
 
 use crate::Error;
 pub use nvrtc::compile;
+pub(crate) use queue::Queue;
+pub use queue::{Call, Graph};
 
 /// A kernel's argument: so many bytes, as they lie in memory.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Argument {
     /// The value in the low bytes.
     pub bits: u64,
@@ -45,7 +49,7 @@ pub enum Operands {
 
 /// c (m, n) = a (m, k) · b (k, n), or += with `accumulate`; all row-major, c in f32. A transposed operand lies in memory as its
 /// transpose.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Product {
     pub m: usize,
@@ -61,7 +65,7 @@ pub struct Product {
 }
 
 /// One side of a product.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Operand {
     /// Where it begins.
     pub address: u64,
@@ -70,6 +74,10 @@ pub struct Operand {
     /// Whether its transpose lies there.
     pub transposed: bool,
 }
+
+/// What [`Backend::mark`] gave: the driver's handle.
+#[derive(Debug)]
+pub struct Mark(pub u64);
 
 /// A device that holds numbers and computes with them. Calls are queued and run in order; [`Backend::download`] and
 /// [`Backend::finish`] wait.
@@ -85,6 +93,19 @@ pub unsafe trait Backend: Send + Sync {
     fn exact(&self) -> bool {
         false
     }
+
+    /// True if [`Backend::record`] can be asked, and freed memory isn't given back at once.
+    fn records(&self) -> bool {
+        false
+    }
+
+    /// Makes a graph of calls, without running any of them.
+    ///
+    /// # Errors
+    /// If the device refuses.
+    /// # Safety
+    /// As each of the calls.
+    unsafe fn record(&self, calls: &[Call]) -> Result<Box<dyn Graph>, Error>;
 
     /// So many bytes, aligned for any number.
     ///
@@ -105,6 +126,20 @@ pub unsafe trait Backend: Send + Sync {
     /// # Safety
     /// The range is allocated.
     unsafe fn upload(&self, to: u64, bytes: &[u8]) -> Result<(), Error>;
+
+    /// A place in the queue: all that was queued so far.
+    ///
+    /// # Errors
+    /// If the device refuses.
+    fn mark(&self) -> Result<Mark, Error>;
+
+    /// Copies to the device, after what was queued before the mark and beside what was queued since; returns when it is done.
+    ///
+    /// # Errors
+    /// If the device refuses.
+    /// # Safety
+    /// The range is allocated, nothing that was queued since the mark uses it, and the mark is this device's and used once.
+    unsafe fn upload_beside(&self, to: u64, bytes: &[u8], after: Mark) -> Result<(), Error>;
 
     /// Copies from the device, when all that was queued is done.
     ///

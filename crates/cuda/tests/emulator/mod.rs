@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use cuda::raw::{Argument, Backend, Operand, Operands, Product};
+use cuda::raw::{self, Argument, Backend, Graph, Mark, Operand, Operands, Product};
 use cuda::{Error, Folder, Gpu, Precision};
 
 /// Bytes of guard before and after a block.
@@ -103,8 +103,12 @@ pub enum Call {
     Work,
     /// From this process's memory.
     Upload(usize),
+    /// From this process's memory, beside the other work.
+    Beside(usize),
     /// To this process's memory: the caller waits for all work before it.
     Download(usize),
+    /// A graph; what it consists of comes after it.
+    Replay,
 }
 
 /// In order; who reads them may take them out.
@@ -112,8 +116,20 @@ pub type Calls = Arc<Mutex<Vec<Call>>>;
 
 /// An emulated GPU and what it was asked for.
 pub fn listening(precision: Precision) -> Option<(Arc<Gpu>, Calls)> {
+    with(Emulator::default(), precision)
+}
+
+/// An emulated GPU that records graphs, and uses memory again, and what it was asked for.
+pub fn recording(precision: Precision) -> Option<(Arc<Gpu>, Calls)> {
+    let emulator = Emulator {
+        records: true,
+        ..Emulator::default()
+    };
+    with(emulator, precision)
+}
+
+fn with(emulator: Emulator, precision: Precision) -> Option<(Arc<Gpu>, Calls)> {
     library()?;
-    let emulator = Emulator::default();
     let calls = emulator.calls.clone();
     let gpu = Gpu::with_backend(Box::new(emulator), precision, "emulator");
     Some((gpu, calls))
@@ -137,11 +153,55 @@ pub fn used() -> BTreeSet<&'static str> {
 static USED: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
 
 /// The backend.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Emulator {
     /// What is allocated: addresses and bytes.
-    blocks: Mutex<BTreeMap<u64, usize>>,
+    blocks: Arc<Mutex<BTreeMap<u64, usize>>>,
     calls: Calls,
+    /// Whether it makes graphs; memory is then used again, instead of handed out in exact sizes.
+    records: bool,
+}
+
+/// Calls as they were recorded, with those arguments that were changed later: what a graph of the driver does.
+struct Recorded {
+    emulator: Emulator,
+    calls: Vec<raw::Call>,
+}
+
+impl Graph for Recorded {
+    unsafe fn set(&mut self, at: usize, changed: &[Argument]) -> Result<(), Error> {
+        let raw::Call::Launch { arguments, .. } = &mut self.calls[at] else {
+            panic!("call {at} is no launch");
+        };
+        *arguments = changed.into();
+        Ok(())
+    }
+
+    unsafe fn launch(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
+        self.emulator.called(Call::Replay);
+        for call in &self.calls {
+            // SAFETY: the caller's.
+            unsafe {
+                match *call {
+                    raw::Call::Launch {
+                        kernel,
+                        grid,
+                        ref arguments,
+                    } => self.emulator.launch(kernel, grid, arguments)?,
+                    raw::Call::Multiply(ref product) => self.emulator.multiply(product)?,
+                    raw::Call::Copy { to, from, bytes } => self.emulator.copy(to, from, bytes)?,
+                    raw::Call::Clear { at, bytes } => self.emulator.clear(at, bytes)?,
+                    raw::Call::Upload { to, bytes: len } => {
+                        let (these, rest) = bytes.split_at(len);
+                        bytes = rest;
+                        self.emulator.upload(to, these)?;
+                    }
+                }
+            }
+        }
+        assert!(bytes.is_empty(), "bytes of no upload");
+        Ok(())
+    }
 }
 
 /// Bytes whose address is a multiple of 64.
@@ -217,7 +277,18 @@ unsafe impl Backend for Emulator {
     }
 
     fn exact(&self) -> bool {
-        true
+        !self.records
+    }
+
+    fn records(&self) -> bool {
+        self.records
+    }
+
+    unsafe fn record(&self, calls: &[raw::Call]) -> Result<Box<dyn Graph>, Error> {
+        Ok(Box::new(Recorded {
+            emulator: self.clone(),
+            calls: calls.to_vec(),
+        }))
     }
 
     fn allocate(&self, bytes: usize) -> Result<u64, Error> {
@@ -246,6 +317,18 @@ unsafe impl Backend for Emulator {
         self.check(to, bytes.len());
         self.called(Call::Upload(bytes.len()));
         // SAFETY: the range was checked.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to as *mut u8, bytes.len()) };
+        Ok(())
+    }
+
+    fn mark(&self) -> Result<Mark, Error> {
+        Ok(Mark(0))
+    }
+
+    unsafe fn upload_beside(&self, to: u64, bytes: &[u8], _: Mark) -> Result<(), Error> {
+        self.check(to, bytes.len());
+        self.called(Call::Beside(bytes.len()));
+        // SAFETY: the range was checked; nothing is queued here, work is done when it is asked for.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to as *mut u8, bytes.len()) };
         Ok(())
     }

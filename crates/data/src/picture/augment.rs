@@ -85,10 +85,7 @@ impl Change {
             3 * width * height,
             "bytes of the picture"
         );
-        let (mut columns, rows) = (self.along(0, width), self.along(1, height));
-        if self.flip {
-            columns.reverse();
-        }
+        let [rows, columns] = self.seen(width, height);
         let mut rgb = Vec::with_capacity(3 * columns.len() * rows.len());
         for y in &rows {
             let line = &picture.rgb[3 * width * y..3 * width * (y + 1)];
@@ -101,6 +98,15 @@ impl Change {
             height: rows.len(),
             rgb,
         }
+    }
+
+    /// The rows and columns of a picture that the crop shows, in its order.
+    pub(super) fn seen(&self, width: usize, height: usize) -> [Vec<usize>; 2] {
+        let (mut columns, rows) = (self.along(0, width), self.along(1, height));
+        if self.flip {
+            columns.reverse();
+        }
+        [rows, columns]
     }
 
     /// Contrast and brightness of values from 0 to 255, planes (3, S, S).

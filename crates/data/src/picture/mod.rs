@@ -12,8 +12,8 @@ mod resize;
 pub use augment::{Augmentation, Change};
 pub use decode::{DecodeLimits, decode, open};
 pub use error::PictureError;
-pub use preprocessing::{ChannelOrder, Fit, Preprocessing};
-pub use resize::Filter;
+pub use preprocessing::{ChannelOrder, Fit, Preprocessing, Sampling};
+pub use resize::{Filter, Weighed};
 
 /// A decoded picture: upright, opaque, 8 bits a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]

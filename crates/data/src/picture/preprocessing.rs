@@ -5,7 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Filter, Picture, resize};
+use super::resize::{self, Taps, Weighed};
+use super::{Change, Filter, Picture};
 
 /// How a picture of any shape becomes a square.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +45,20 @@ pub struct Preprocessing {
     pub mean: [f32; 3],
     /// What each plane is multiplied with afterwards.
     pub scale: [f32; 3],
+}
+
+/// From which pixels of a picture each pixel of an encoder's input is made, and what is then done with it: what
+/// [`Preprocessing::apply_changed`] does, as lists for somebody who does it elsewhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sampling {
+    /// Of each row of the input; these are weighed first.
+    pub rows: Weighed,
+    /// Of each column.
+    pub columns: Weighed,
+    /// As [`Change::contrast`]; values are rounded before, if [`Preprocessing::round`] says so.
+    pub contrast: f64,
+    /// As [`Change::brightness`].
+    pub brightness: f64,
 }
 
 /// Largest side that a checkpoint may ask for: far beyond any encoder's, small enough for memory.
@@ -161,13 +176,26 @@ impl Preprocessing {
     /// # Panics
     /// As [`apply`](Self::apply).
     pub fn resize(&self, picture: &Picture) -> Vec<f32> {
-        let (width, height, size) = (picture.width, picture.height, self.size);
+        let (width, height) = (picture.width, picture.height);
         assert!(0 < width && 0 < height, "a picture without pixels");
         assert_eq!(
             picture.rgb.len(),
             3 * width * height,
             "bytes of the picture"
         );
+        let [rows, columns] = self.taps(width, height);
+        let mut planes = resize::apply(picture, &rows, &columns);
+        if self.round {
+            planes
+                .iter_mut()
+                .for_each(|x| *x = (*x + 0.5).floor().clamp(0.0, 255.0));
+        }
+        planes
+    }
+
+    /// The taps of the square's rows and columns for a picture of this size.
+    fn taps(&self, width: usize, height: usize) -> [Vec<Taps>; 2] {
+        let size = self.size;
         let (to_width, to_height) = match self.fit {
             Fit::Squash => (size, size),
             Fit::CenterCrop(shorter) => {
@@ -180,14 +208,23 @@ impl Preprocessing {
             let first = round_half_even(to - size);
             self.filter.taps(from, to, first..first + size)
         };
-        let (rows, columns) = (taps(height, to_height), taps(width, to_width));
-        let mut planes = resize::apply(picture, &rows, &columns);
-        if self.round {
-            planes
-                .iter_mut()
-                .for_each(|x| *x = (*x + 0.5).floor().clamp(0.0, 255.0));
+        [taps(height, to_height), taps(width, to_width)]
+    }
+
+    /// How a picture of this size, changed so, becomes the input; without its pixels.
+    ///
+    /// # Panics
+    /// If it has none.
+    pub fn sampling(&self, width: usize, height: usize, change: &Change) -> Sampling {
+        assert!(0 < width && 0 < height, "a picture without pixels");
+        let [rows, columns] = change.seen(width, height);
+        let [down, across] = self.taps(columns.len(), rows.len());
+        Sampling {
+            rows: Weighed::new(&down, &rows),
+            columns: Weighed::new(&across, &columns),
+            contrast: change.contrast,
+            brightness: change.brightness,
         }
-        planes
     }
 }
 

@@ -33,6 +33,30 @@ pub(super) struct Taps {
     weights: Vec<f32>,
 }
 
+/// Pixels of a result along one axis as lists: pixel i is the sum of the picture's rows (or columns) `sources[j]`, times
+/// `weights[j]`, for j up to `ends[i]` from where pixel i - 1 ended.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[allow(missing_docs)]
+pub struct Weighed {
+    pub ends: Vec<u32>,
+    pub sources: Vec<u32>,
+    pub weights: Vec<f32>,
+}
+
+impl Weighed {
+    /// Taps of a part of a picture that shows its rows (or columns) `seen`, in that order.
+    pub(super) fn new(taps: &[Taps], seen: &[usize]) -> Self {
+        let mut lists = Self::default();
+        for tap in taps {
+            let sources = &seen[tap.first..tap.first + tap.weights.len()];
+            lists.sources.extend(sources.iter().map(|&s| s as u32));
+            lists.weights.extend(&tap.weights);
+            lists.ends.push(lists.sources.len() as u32);
+        }
+        lists
+    }
+}
+
 fn cubic(x: f64) -> f64 {
     let x = x.abs();
     match x {

@@ -5,8 +5,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use models::encoder::{Encoder, EncoderConfig};
 use serde_json::{Value, json};
-use train::{Control, Event, Generator, Options, Outcome, ScheduleKind, Solver, TrainError};
+use tensor::Device;
+use train::{
+    BatchBy, Control, Event, Generator, Options, Outcome, ScheduleKind, Solver, TrainError,
+};
 
 /// D of the made-up features.
 pub const D: usize = 6;
@@ -83,6 +87,50 @@ pub fn options(dataset: &Path, solver: Solver, generator: Generator) -> Options 
         threads: 1,
         seed: 7,
         ..Options::default()
+    }
+}
+
+/// Pictures of the toy dataset, whose colours follow from their words, and an untrained encoder.
+pub fn pictures(folder: &Path) -> (PathBuf, PathBuf) {
+    let dataset = dataset(folder, 9);
+    let pictures = dataset.join("imgs");
+    fs::create_dir_all(&pictures).expect("folder");
+    for imgid in 0..13u32 {
+        let (noun, verb) = (imgid % 3, imgid % 4);
+        let mut bytes = b"P6 20 16 255\n".to_vec();
+        for at in 0..20 * 16u32 {
+            let (x, y) = (at % 20, at / 20);
+            let inside = (x / 5 == verb) as u32;
+            bytes.extend([noun * 100, inside * 200, (x * y * 7 + imgid) % 64].map(|x| x as u8));
+        }
+        // The name says JPEG; what counts is what is inside.
+        fs::write(pictures.join(format!("{imgid}.jpg")), bytes).expect("written");
+    }
+    let config = EncoderConfig::Small(vec![8, 12]);
+    let encoder = Encoder::new(config.network(), 5, &Device::cpu(1));
+    let file = folder.join("encoder.safetensors");
+    checkpoint::save_encoder(&encoder, &file).expect("written");
+    (dataset, file)
+}
+
+/// Options by which both learn, with every random change.
+pub fn fine_tuning(dataset: &Path, encoder: &Path, generator: Generator) -> Options {
+    Options {
+        features: None,
+        encoder: Some(encoder.to_owned()),
+        finetune_after: 1,
+        finetune_from_block: 1,
+        encoder_learning_rate: 0.01,
+        encoder_solver: Solver::Adamw,
+        augment_area: 0.5,
+        augment_aspect: 1.2,
+        augment_flip: true,
+        augment_contrast: 0.2,
+        augment_brightness: 0.1,
+        batch_by: BatchBy::Pictures,
+        pictures_per_batch: 5,
+        max_epochs: 6,
+        ..options(dataset, Solver::Adam, generator)
     }
 }
 
