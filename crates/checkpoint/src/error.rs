@@ -209,7 +209,9 @@ impl CheckpointError {
             Self::NeuralTalk { .. } => {
                 "only the model_checkpoint_*.p files of driver.py are checkpoints"
             }
-            Self::NotForNeuralTalk { .. } => "train with equal encoding and hidden sizes",
+            Self::NotForNeuralTalk { .. } => {
+                "NeuralTalk has the LSTM and the RNN, with an image encoding as wide as the word encoding (lstm) or the hidden state (rnn)"
+            }
             Self::UnknownFormat { found, .. } => match found {
                 FileKind::Torch7 => "Torch7 models (.t7) are not read",
                 FileKind::Zip => "a PyTorch or numpy archive has no vocabulary; train a model here",
@@ -221,7 +223,7 @@ impl CheckpointError {
             },
             Self::Write { source, .. } => match source.kind() {
                 std::io::ErrorKind::StorageFull => {
-                    "free some space; the previous checkpoint is still whole"
+                    "free some space; what was there before is still whole"
                 }
                 std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
                     "choose a folder that you may write to"

@@ -9,7 +9,6 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 
 use crate::exit::{Failure, cannot};
 use checkpoint::Checkpoint;
-use train::Kind;
 
 /// NeuralTalk's name for a feature file, whatever made the features.
 pub(crate) const FEATURES: &str = "vgg_feats.mat";
@@ -43,9 +42,8 @@ pub(crate) fn checkpoint() -> impl TypedValueParser<Value = PathBuf> {
         if !given.is_dir() {
             return Ok(given);
         }
-        let files = [Kind::Best, Kind::Last].map(|kind| given.join(kind.file_name()));
-        let found = files.into_iter().find(|file| file.is_file());
-        found.ok_or("a folder that holds no best.safetensors and no last.safetensors")
+        let found = train::run_checkpoint(&given);
+        found.ok_or("a folder that holds no run with a best or last checkpoint")
     })
 }
 

@@ -6,13 +6,13 @@
 //! terminal, else a line every ten seconds.
 
 use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use train::{Control, Event, Options, Outcome, Overrides, Reason};
+use train::{Control, Event, Kind, Options, Outcome, Overrides, Reason};
 
 use crate::exit::{Exit, Failure};
 
@@ -62,7 +62,8 @@ fn watch(
         // The reader of our output is gone. `last` was saved all the same.
         return Err(error.into());
     }
-    summary(folder, &outcome?, display.started.elapsed(), display.out)
+    let took = display.started.elapsed();
+    summary(folder, &outcome?, took, display.saved, display.out)
 }
 
 /// A flag that Ctrl-C (or SIGTERM) raises; a second Ctrl-C ends the process at once.
@@ -95,6 +96,8 @@ struct Display<'a> {
     total: u64,
     max_epochs: u64,
     best: Option<f64>,
+    /// The checkpoints that this process saved last: best and last.
+    saved: [Option<PathBuf>; 2],
     failure: Option<std::io::Error>,
 }
 
@@ -120,6 +123,7 @@ impl<'a> Display<'a> {
             total: 0,
             max_epochs: 0,
             best: None,
+            saved: [None, None],
             failure: None,
         }
     }
@@ -146,11 +150,16 @@ impl<'a> Display<'a> {
                 self.bar.suspend(|| eprintln!("warning: {message}"));
                 Ok(())
             }
-            // Saves follow from the evaluations; the three ends are the outcome.
-            Event::Saved { .. }
-            | Event::Finished { .. }
-            | Event::Interrupted { .. }
-            | Event::Diverged { .. } => Ok(()),
+            Event::Saved { kind, path, .. } => {
+                match kind {
+                    Kind::Best => self.saved[0] = Some(path.clone()),
+                    Kind::Last => self.saved[1] = Some(path.clone()),
+                    Kind::Epoch(_) => {}
+                }
+                Ok(())
+            }
+            // The three ends are the outcome.
+            Event::Finished { .. } | Event::Interrupted { .. } | Event::Diverged { .. } => Ok(()),
         }
     }
 
@@ -312,9 +321,15 @@ fn summary(
     folder: &Path,
     outcome: &Outcome,
     duration: Duration,
+    saved: [Option<PathBuf>; 2],
     out: &mut dyn Write,
 ) -> anyhow::Result<Exit> {
     let seconds = duration.as_secs_f64();
+    // A run that was resumed at its end has saved nothing more.
+    let [best_file, last_file] = match saved {
+        [None, None] => [train::run_checkpoint(folder), None],
+        saved => saved,
+    };
     let folder = folder.display();
     match outcome {
         Outcome::Finished { reason, best } => {
@@ -324,12 +339,15 @@ fn summary(
                 Reason::MinPplOrAbort => "perplexity above --min-ppl-or-abort",
             };
             writeln!(out, "done    {why}, {seconds:.1} s")?;
-            match best {
-                Some(best) => {
-                    writeln!(out, "best    {best:.4} on the validation split")?;
-                    writeln!(out, "next    neuraltalk eval {folder}/best.safetensors")?;
+            if let Some(best) = best {
+                writeln!(out, "best    {best:.4} on the validation split")?;
+            }
+            match (best_file, last_file) {
+                (Some(file), _) => writeln!(out, "next    neuraltalk eval {}", file.display())?,
+                (None, Some(file)) => {
+                    writeln!(out, "next    neuraltalk inspect {}", file.display())?;
                 }
-                None => writeln!(out, "next    neuraltalk inspect {folder}/last.safetensors")?,
+                (None, None) => {}
             }
             Ok(Exit::Done)
         }
@@ -341,6 +359,10 @@ fn summary(
         Outcome::Diverged { message } => {
             out.flush()?;
             eprintln!("error: training diverged: {message}");
+            match last_file.or(best_file) {
+                Some(file) => eprintln!("hint: the last good checkpoint is `{}`", file.display()),
+                None => eprintln!("hint: it came before the first checkpoint"),
+            }
             Ok(Exit::Diverged)
         }
     }

@@ -197,3 +197,101 @@ fn a_closed_pipe_ends_quietly() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert_eq!(output.status.code(), Some(0));
 }
+
+#[test]
+fn what_the_original_spells_with_a_capital_is_understood_and_negative_numbers_are_values() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    demo_data(dir);
+    for spelt in [
+        "--tanhC_version 2",
+        "--tanhC_version=2",
+        "--tanhC-version 2",
+    ] {
+        let ran = run_in(dir, &format!("train shapes {spelt} -q"));
+        assert_eq!(ran.code, 2, "{}", ran.err);
+        assert!(
+            ran.err.contains("option `tanhc-version` is 2"),
+            "{}",
+            ran.err
+        );
+    }
+    let ran = run_in(dir, "train shapes --learning-rate -1 -q");
+    assert!(
+        ran.code == 2 && ran.err.contains("`learning-rate` is -1"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn a_run_with_its_checkpoints_elsewhere_is_found_by_its_folder() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    demo_data(dir);
+    let sizes = "--hidden-size 8 --image-encoding-size 8 --word-encoding-size 8 -m 1 -q";
+    let out = run_in(dir, &format!("train shapes {sizes} --run runs/one -o kept")).ok();
+    let next = out.lines().last().expect("lines");
+    let file = next.strip_prefix("next    neuraltalk eval ").expect(next);
+    assert!(file.ends_with("kept/one-best.safetensors"), "{file}");
+    run_in(dir, "inspect runs/one").ok();
+    run_in(dir, "check-data shapes --checkpoint runs/one").ok();
+    // Without a best checkpoint the last is named.
+    let out = run_in(dir, &format!("train shapes {sizes} --run runs/two -w 0.5")).ok();
+    assert!(
+        out.ends_with("next    neuraltalk inspect runs/two/last.safetensors\n"),
+        "{out}"
+    );
+    // Found out before the first epoch, and without leaving a run behind.
+    fs::write(dir.join("taken"), "a file").unwrap();
+    let ran = run_in(
+        dir,
+        &format!("train shapes {sizes} --run runs/three -o taken"),
+    );
+    assert_eq!(ran.code, 4, "{}{}", ran.out, ran.err);
+    assert!(!dir.join("runs/three/config.toml").exists());
+}
+
+#[test]
+fn pictures_that_cannot_be_copied_lose_no_captions() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    demo_data(dir);
+    let sizes = "--hidden-size 8 --image-encoding-size 8 --word-encoding-size 8 -m 1 -q";
+    run_in(dir, &format!("train shapes {sizes} --run run")).ok();
+    let first = fs::read_dir(dir.join("shapes/imgs")).unwrap().count();
+    let json: serde_json::Value =
+        serde_json::from_slice(&fs::read(dir.join("shapes/dataset.json")).unwrap()).unwrap();
+    let images = json["images"].as_array().unwrap();
+    let test = images.iter().filter(|image| image["split"] == "test");
+    let gone: Vec<&str> = test
+        .map(|image| image["filename"].as_str().unwrap())
+        .collect();
+    fs::remove_file(dir.join("shapes/imgs").join(gone[0])).unwrap();
+    let ran = run_in(dir, "eval run --dump-folder dump");
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+    assert!(
+        ran.err.contains(gone[0]) && ran.err.contains("1 picture could not be copied"),
+        "{}",
+        ran.err
+    );
+    assert!(dir.join("result_struct.json").exists() && first > 1);
+    assert_eq!(
+        fs::read_dir(dir.join("dump")).unwrap().count(),
+        gone.len() - 1
+    );
+}
+
+#[test]
+fn check_data_prints_json_of_a_dataset_that_is_none() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    fs::write(dir.join("bad.json"), "{").unwrap();
+    for (name, code) in [("bad.json", 3), ("nothing", 4)] {
+        let ran = run_in(dir, &format!("check-data {name} --json"));
+        assert_eq!(ran.code, code, "{}", ran.err);
+        let json: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
+        assert_eq!(json["trainable"], false);
+        assert!(json["dataset_error"].as_str().expect("why").contains(name));
+    }
+}

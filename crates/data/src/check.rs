@@ -14,7 +14,7 @@ use serde::Serialize;
 
 pub use self::problem::{Problem, ProblemKind, Severity};
 pub use self::summary::{FeatureSummary, Lengths, PictureSummary, SplitSummary, Summary};
-use crate::dataset::{Dataset, ImageRecord, Split};
+use crate::dataset::{Dataset, ImageRecord, RefusedRecord, Split};
 use crate::features::Features;
 use crate::vocabulary::Vocabulary;
 
@@ -29,6 +29,10 @@ pub struct CheckOptions {
     pub word_count_threshold: u64,
     /// Count `restval` as training.
     pub restval_as_train: bool,
+    /// Accept more feature vectors than the pictures need, as training does on request.
+    pub allow_extra_features: bool,
+    /// Only read the headers of pictures: a file that is cut off later is not found.
+    pub headers_only: bool,
 }
 
 impl Default for CheckOptions {
@@ -38,6 +42,8 @@ impl Default for CheckOptions {
             expected_dimension: None,
             word_count_threshold: 5, // NeuralTalk's
             restval_as_train: false,
+            allow_extra_features: false,
+            headers_only: false,
         }
     }
 }
@@ -61,23 +67,45 @@ impl Report {
     }
 }
 
-/// Lists every problem. Reads the first bytes of each picture, where a folder is given, and every feature vector.
+/// Lists every problem. Decodes each picture, where a folder is given, and reads every feature vector.
 pub fn check(dataset: &Dataset, features: Option<&Features>, options: &CheckOptions) -> Report {
-    let mut problems = Vec::new();
+    check_watched(dataset, &[], features, options, &|| ())
+}
+
+/// As [`check`]. `refused` are the records that [`Dataset::open_each`] left out; `done` is called after each picture that was
+/// looked at.
+pub fn check_watched(
+    dataset: &Dataset,
+    refused: &[RefusedRecord],
+    features: Option<&Features>,
+    options: &CheckOptions,
+    done: &(dyn Fn() + Sync),
+) -> Report {
+    let refused = refused.iter().map(|refused| {
+        let kind = ProblemKind::RefusedRecord {
+            record: refused.record,
+            reason: refused.reason.clone(),
+        };
+        Problem::of_dataset(Severity::Error, kind)
+    });
+    let mut problems: Vec<_> = refused.collect();
     splits(dataset, options, &mut problems);
     if let Some(features) = features {
         whole_features(dataset, features, options, &mut problems);
     }
     let mut seen = Seen::default();
     let mut readable = 0;
-    for image in &dataset.images {
+    let folder = options.picture_folder.as_ref();
+    let mut unreadable = folder
+        .map(|folder| picture::check_all(folder, &dataset.images, options.headers_only, done));
+    for (n, image) in dataset.images.iter().enumerate() {
         seen.duplicates(image, &mut problems);
         sentences(image, &mut problems);
         if let Some(features) = features {
             vector(image, features, &mut problems);
         }
-        if let Some(folder) = &options.picture_folder {
-            let problem = picture::check(folder, &image.path);
+        if let Some(unreadable) = &mut unreadable {
+            let problem = unreadable[n].take();
             readable += usize::from(problem.is_none());
             // With stored features nobody opens the pictures while training.
             let severity = match features {
@@ -152,7 +180,13 @@ fn whole_features(
             vectors: features.len(),
             pictures: dataset.images.len(),
         };
-        problems.push(Problem::of_dataset(Severity::Warning, kind));
+        let last = dataset.images.iter().map(|image| image.imgid).max();
+        let wanted = last.map_or(0, |last| last as usize + 1);
+        let severity = match features.len() > wanted && !options.allow_extra_features {
+            true => Severity::Error,
+            false => Severity::Warning,
+        };
+        problems.push(Problem::of_dataset(severity, kind));
     }
 }
 
@@ -212,7 +246,11 @@ fn sentences(image: &ImageRecord, problems: &mut Vec<Problem>) {
         let kind = ProblemKind::NoSentences;
         problems.push(Problem::of_image(Severity::Warning, kind, image));
     }
-    for caption in image.captions.iter().filter(|c| c.tokens.is_empty()) {
+    for caption in image
+        .captions
+        .iter()
+        .filter(|c| c.tokens.iter().all(|t| t.trim().is_empty()))
+    {
         let kind = ProblemKind::EmptySentence {
             sentid: caption.sentid,
         };

@@ -97,6 +97,15 @@ pub struct ImageRecord {
     pub captions: Vec<Caption>,
 }
 
+/// A record that could not be read; the others could.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedRecord {
+    /// Its place in the file, from 0.
+    pub record: usize,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
 /// Pictures and sentences.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dataset {
@@ -113,6 +122,30 @@ impl Dataset {
     /// Nothing recognisable there, or the file is malformed.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DataError> {
         Self::open_with(path, SplitRule::default())
+    }
+
+    /// As [`open`](Self::open), but of NeuralTalk's `dataset.json` the records that hold what they mustn't are left out and listed.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), where it isn't single records that are wrong.
+    pub fn open_each(path: impl AsRef<Path>) -> Result<(Self, Vec<RefusedRecord>), DataError> {
+        let path = path.as_ref();
+        let error = match Self::open(path) {
+            Ok(dataset) => return Ok((dataset, Vec::new())),
+            Err(error) => error,
+        };
+        let file = match &error {
+            DataError::Malformed { path, format, .. } if *format == neuraltalk::FORMAT => path,
+            _ => return Err(error),
+        };
+        let bytes = std::fs::read(file).map_err(DataError::io(file))?;
+        match neuraltalk::parse_each(&bytes, file) {
+            Ok((images, refused)) if !refused.is_empty() => {
+                let name = name(path);
+                Ok((Self { name, images }, refused))
+            }
+            _ => Err(error),
+        }
     }
 
     /// Reads a dataset; `rule` gives splits to pictures of a form that has none.

@@ -17,7 +17,7 @@ pub mod sampler;
 pub mod vocabulary;
 
 pub use batch::{Batch, MissingFeature};
-pub use dataset::{Caption, Dataset, ImageRecord, Split, SplitRule, tokenize};
+pub use dataset::{Caption, Dataset, ImageRecord, RefusedRecord, Split, SplitRule, tokenize};
 pub use encoded::{Encoded, EncodedImage};
 pub use error::{DataError, Position};
 pub use features::Features;

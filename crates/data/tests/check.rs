@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use data::check::{CheckOptions, Severity, check};
+use data::check::{CheckOptions, Severity, check, check_watched};
 use data::{Caption, Dataset, Features, ImageRecord, Split};
 
 fn image(imgid: u32, path: &str, split: Split, captions: &[(u32, &str)]) -> ImageRecord {
@@ -62,7 +62,8 @@ fn every_problem_is_listed_in_one_pass() {
         picture_folder: Some(folder.path().to_owned()),
         expected_dimension: Some(4096),
         word_count_threshold: 2,
-        restval_as_train: false,
+        headers_only: true,
+        ..CheckOptions::default()
     };
     let report = check(&everything_wrong(), Some(&features), &options);
     let lines: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
@@ -164,4 +165,116 @@ fn features_of_another_dataset_are_noticed() {
     let lines: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
     let want = "warning: 7 feature vectors for 6 pictures: is it another dataset's file?";
     assert!(lines.iter().any(|line| line == want), "{lines:?}");
+    // Beyond the largest imgid, 9, training refuses them, unless it is told that it may.
+    for (vectors, allowed, want) in [
+        (10, false, "warning: 10 feature"),
+        (11, false, "error: 11 feature"),
+        (11, true, "warning: 11 feature"),
+    ] {
+        let features = Features::from_rows("f", 1, vec![1.0; vectors]);
+        let options = CheckOptions {
+            allow_extra_features: allowed,
+            ..CheckOptions::default()
+        };
+        let report = check(&dataset, Some(&features), &options);
+        let mut lines = report.problems.iter().map(ToString::to_string);
+        assert!(lines.any(|line| line.starts_with(want)), "{want}");
+    }
+}
+
+#[test]
+fn pictures_that_are_cut_off_are_found_unless_only_headers_are_read() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let picture = image::RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8, y as u8, 99]));
+    for name in ["whole.png", "cut.png", "whole.jpg", "cut.jpg"] {
+        let path = folder.path().join(name);
+        picture.save(&path).expect("a file");
+        if name.starts_with("cut") {
+            let bytes = std::fs::read(&path).expect("just written");
+            std::fs::write(&path, &bytes[..bytes.len() / 2]).expect("a file");
+        }
+    }
+    std::fs::write(folder.path().join("tiny.jpg"), b"0123456789").expect("a file");
+    let names = ["whole.png", "cut.png", "whole.jpg", "cut.jpg", "tiny.jpg"];
+    let images = names.iter().zip(0..).map(|(name, n)| {
+        let words = [(n, "a dog")];
+        image(n, name, Split::Train, &words)
+    });
+    let dataset = Dataset {
+        name: "d".into(),
+        images: images.collect(),
+    };
+    let problems = |headers_only| {
+        let options = CheckOptions {
+            picture_folder: Some(folder.path().to_owned()),
+            headers_only,
+            ..CheckOptions::default()
+        };
+        let looked_at = std::sync::atomic::AtomicUsize::new(0);
+        let done = || {
+            looked_at.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        };
+        let report = check_watched(&dataset, &[], None, &options, &done);
+        assert_eq!(looked_at.into_inner(), 5);
+        let readable = report.summary.pictures.expect("a folder").readable;
+        let lines = report.problems.iter().map(ToString::to_string);
+        let lines = lines.filter(|line| line.contains("no readable picture"));
+        (readable, lines.collect::<Vec<_>>())
+    };
+    let (readable, lines) = problems(false);
+    assert_eq!(readable, 2, "{lines:?}");
+    assert!(lines[0].starts_with("error: `cut.png`") && lines[0].contains("cut off after"));
+    assert!(lines[1].starts_with("error: `cut.jpg`") && lines[1].contains("cut off after"));
+    assert!(
+        lines[2].contains("not a picture: its 10 bytes"),
+        "{lines:?}"
+    );
+    let (readable, lines) = problems(true);
+    assert_eq!(readable, 4, "{lines:?}");
+    assert!(lines[0].contains("`tiny.jpg`") && lines[0].contains("ends within its header"));
+}
+
+#[test]
+fn records_that_cannot_be_read_are_listed_and_the_others_checked() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("dataset.json");
+    let record = |imgid: i64, split: &str, sentid: &str| {
+        format!(
+            r#"{{"filename": "{imgid}.jpg", "imgid": {imgid}, "split": "{split}",
+                "sentences": [{{"tokens": ["a", "dog"]{sentid}}}]}}"#
+        )
+    };
+    let sentid = |n| format!(r#", "sentid": {n}"#);
+    let records = [
+        record(0, "train", &sentid(0)),
+        record(1, "weird", &sentid(1)),
+        record(-1, "val", &sentid(2)),
+        record(3, "val", ""),
+        record(4, "val", &sentid(4)),
+    ];
+    let text = format!(r#"{{"images": [{}]}}"#, records.join(","));
+    std::fs::write(&file, text).expect("a file");
+    assert!(Dataset::open(&file).is_err());
+    for place in [&file, folder.path()] as [&Path; 2] {
+        let (dataset, refused) = Dataset::open_each(place).expect("some are good");
+        let kept: Vec<u32> = dataset.images.iter().map(|image| image.imgid).collect();
+        assert_eq!(kept, [0, 4]);
+        let report = check_watched(&dataset, &refused, None, &CheckOptions::default(), &|| ());
+        let lines: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+        assert!(!report.trainable);
+        assert!(
+            lines[1].starts_with("error: images[1]: `weird` is no split"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[2].starts_with("error: images[2]: invalid value: integer `-1`"),
+            "{lines:?}"
+        );
+        assert_eq!(lines[3], "error: images[3]: missing field `sentid`");
+    }
+    // What is wrong as a whole stays an error.
+    std::fs::write(&file, r#"{"images": [{"filename""#).expect("a file");
+    assert!(Dataset::open_each(&file).is_err());
+    std::fs::write(&file, r#"{"pictures": []}"#).expect("a file");
+    assert!(Dataset::open_each(&file).is_err());
 }

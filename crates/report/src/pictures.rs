@@ -14,9 +14,11 @@ use crate::error::write_file;
 /// Copies the files `sources` into `folder`, each under its own file name; the folder is created
 /// if it isn't there.
 ///
+/// Returns what kept single pictures from being copied.
+///
 /// # Errors
-/// Two files have the same name (nothing is copied then), or what the operating system refused.
-pub fn copy_pictures(sources: &[PathBuf], folder: &Path) -> Result<(), ReportError> {
+/// Two files have the same name (nothing is copied then), or the folder can't be written.
+pub fn copy_pictures(sources: &[PathBuf], folder: &Path) -> Result<Vec<ReportError>, ReportError> {
     let mut names = HashMap::new();
     for source in sources {
         if let Some(name) = source.file_name()
@@ -31,10 +33,14 @@ pub fn copy_pictures(sources: &[PathBuf], folder: &Path) -> Result<(), ReportErr
         path: folder.to_path_buf(),
         source,
     })?;
+    let mut missing = Vec::new();
     for source in sources {
-        copy(source, folder)?;
+        match copy(source, folder) {
+            Err(error @ ReportError::Read { .. }) => missing.push(error),
+            other => other?,
+        }
     }
-    Ok(())
+    Ok(missing)
 }
 
 fn copy(source: &Path, folder: &Path) -> Result<(), ReportError> {

@@ -85,6 +85,50 @@ pub enum TrainError {
         /// Those there.
         found: String,
     },
+    /// More columns than pictures: the file may be another dataset's, or hold rows for columns.
+    #[error(
+        "features `{features}` have {found} columns, the pictures of dataset `{dataset}` only need {wanted}"
+    )]
+    ExtraFeatures {
+        /// The feature file's name.
+        features: String,
+        /// The dataset's name.
+        dataset: String,
+        /// Columns.
+        found: usize,
+        /// The largest imgid and 1.
+        wanted: usize,
+    },
+    /// A picture's stored features hold what is no number.
+    #[error("features `{features}`: number {at} of the picture with imgid {imgid} is {value}")]
+    NonFinite {
+        /// The feature file's name.
+        features: String,
+        /// The picture's number.
+        imgid: u32,
+        /// Index of the first such number.
+        at: usize,
+        /// NaN, inf or -inf.
+        value: f32,
+    },
+    /// Two pictures that would have the same features.
+    #[error("dataset `{dataset}` gives imgid {imgid} to two pictures, `{first}` and `{second}`")]
+    SameImgid {
+        /// The dataset's name.
+        dataset: String,
+        /// The number.
+        imgid: u32,
+        /// Path of one.
+        first: String,
+        /// Path of the other.
+        second: String,
+    },
+    /// A model larger than memory.
+    #[error("a model of these sizes needs {bytes} bytes to train, and the system refuses so many")]
+    TooLarge {
+        /// Weights, gradients and running averages.
+        bytes: u128,
+    },
     /// A checkpoint can't be loaded or saved.
     #[error(transparent)]
     Checkpoint(#[from] checkpoint::CheckpointError),
@@ -132,19 +176,33 @@ impl TrainError {
             Self::RunExists { .. } => {
                 "`neuraltalk resume` goes on with it; give another folder for a new run"
             }
-            Self::NoRun { .. } => "a run's folder is the one that `neuraltalk train` printed",
+            Self::NoRun { .. } => {
+                "a run's folder is the one that `neuraltalk train` printed; one that was stopped before it had begun is started anew"
+            }
             Self::Locked { .. } => "wait for it, or stop it; then `neuraltalk resume`",
             Self::Data(error) => return error.hint(),
             Self::NoFeatures { .. } => {
                 "`neuraltalk features` makes them, `--features` names a file elsewhere, and `--encoder` trains on the pictures instead"
             }
-            Self::Picture(error) => return error.hint(),
+            Self::Picture(error) => {
+                let hint = error.hint()?;
+                return Some(format!(
+                    "{hint}; `neuraltalk check-data` lists all such pictures"
+                ));
+            }
             Self::Split { .. } => {
                 "every picture names its split; `neuraltalk check-data` lists what is wrong"
             }
             Self::Features { .. } => {
                 "was the feature file made for this dataset? `--features` names another one"
             }
+            Self::ExtraFeatures { .. } => {
+                "is it the file of another dataset, or the wrong way round? for a part of a dataset with the features of the whole: `--allow-extra-features`"
+            }
+            Self::NonFinite { .. } | Self::SameImgid { .. } => {
+                "`neuraltalk check-data` lists everything that is wrong"
+            }
+            Self::TooLarge { .. } => "smaller sizes, or a higher word-count-threshold",
             Self::Checkpoint(error) => return error.hint(),
             Self::Mismatch { .. } => {
                 "a run continues only with the data and the sizes that it was started with"
@@ -163,7 +221,8 @@ impl TrainError {
             | Self::Config { .. }
             | Self::Flags(_)
             | Self::RunExists { .. }
-            | Self::NoRun { .. } => 2,
+            | Self::NoRun { .. }
+            | Self::TooLarge { .. } => 2,
             Self::Gpu(error) if !error.is_refusal() => 2,
             Self::Data(error) if error.is_io() => 4,
             Self::Checkpoint(C::Read { .. } | C::Write { .. }) => 4,
@@ -172,6 +231,9 @@ impl TrainError {
             | Self::Picture(_)
             | Self::Split { .. }
             | Self::Features { .. }
+            | Self::ExtraFeatures { .. }
+            | Self::NonFinite { .. }
+            | Self::SameImgid { .. }
             | Self::Checkpoint(_)
             | Self::Mismatch { .. } => 3,
             Self::Gpu(_) | Self::Locked { .. } | Self::Read { .. } | Self::Write { .. } => 4,

@@ -46,6 +46,10 @@ impl RunFolder {
                 return Err(TrainError::RunExists { path: path.clone() });
             }
         }
+        // Better now than after the first epoch.
+        if let Some(place) = last.parent() {
+            writable(place)?;
+        }
         replace(&config, options.to_toml().as_bytes())?;
         Ok(folder)
     }
@@ -89,14 +93,35 @@ impl RunFolder {
         folder.join(format!("{host}_status.json"))
     }
 
-    /// [`Kind::file_name`]; in a folder that runs may share, the run's name goes before.
+    /// Where the run keeps a checkpoint.
     pub(crate) fn checkpoint(&self, options: &Options, kind: Kind) -> PathBuf {
-        let file = kind.file_name();
-        match (&options.checkpoint_output_directory, self.root.file_name()) {
-            (None, _) => self.root.join(file),
-            (Some(folder), None) => folder.join(file),
-            (Some(folder), Some(run)) => folder.join(format!("{}-{file}", run.to_string_lossy())),
-        }
+        checkpoint_in(&self.root, options, kind)
+    }
+}
+
+/// Makes the folder if it isn't there, and refuses one in which nothing can be written.
+fn writable(folder: &Path) -> Result<(), TrainError> {
+    fs::create_dir_all(folder).map_err(TrainError::write(folder))?;
+    let probe = folder.join(format!(".writable-{}", std::process::id()));
+    let made = File::create(&probe).and_then(|_| fs::remove_file(&probe));
+    made.map_err(TrainError::write(folder))
+}
+
+/// The best checkpoint of the run in a folder, its last where there is no best yet; none if it has neither.
+pub fn run_checkpoint(run: &Path) -> Option<PathBuf> {
+    // A folder that has only checkpoints may have lost its config.
+    let options = Options::load(&run.join("config.toml")).unwrap_or_default();
+    let files = [Kind::Best, Kind::Last].map(|kind| checkpoint_in(run, &options, kind));
+    files.into_iter().find(|file| file.is_file())
+}
+
+/// [`Kind::file_name`]; in a folder that runs may share, the run's name goes before.
+fn checkpoint_in(run: &Path, options: &Options, kind: Kind) -> PathBuf {
+    let file = kind.file_name();
+    match (&options.checkpoint_output_directory, run.file_name()) {
+        (None, _) => run.join(file),
+        (Some(folder), None) => folder.join(file),
+        (Some(folder), Some(run)) => folder.join(format!("{}-{file}", run.to_string_lossy())),
     }
 }
 

@@ -3,11 +3,12 @@
 //! Everything that can be wrong with the data is found here, before a folder is made or a step
 //! taken. Not here: the loop (`run.rs`).
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use checkpoint::Checkpoint;
 use data::{Dataset, Encoded, Features, ImageRecord, Sampler, Split, Vocabulary};
-use models::Decoder;
+use models::{Decoder, DecoderConfig};
 use tensor::{Device, Table};
 
 use crate::TrainError;
@@ -59,6 +60,7 @@ impl Job {
         if options.restval_as_train {
             dataset.restval_as_train();
         }
+        check_imgids(&dataset)?;
         let mut notes = Vec::new();
         let (vocabulary, word_counts) = match from {
             Some((checkpoint, file)) => {
@@ -79,7 +81,7 @@ impl Job {
             Some(vision) => vision.no_features(),
             None => {
                 let features = stored_features(&options, &path)?;
-                check_columns(&dataset, &features)?;
+                check_columns(&dataset, &features, options.allow_extra_features)?;
                 check_regions(&options, &features)?;
                 features
             }
@@ -155,16 +157,38 @@ impl Job {
         }
     }
 
+    /// What makes stored features useless, if something does: looked for when a cost or a perplexity is not finite.
+    pub(crate) fn non_finite_features(&self) -> Option<TrainError> {
+        if self.vision.is_some() {
+            return None;
+        }
+        let mut images = self.train.images.iter().chain(&self.val.images);
+        images.find_map(|image| {
+            let row = self.features.row(image.imgid)?;
+            let at = row.iter().position(|x| !x.is_finite())?;
+            Some(TrainError::NonFinite {
+                features: self.features.name().to_owned(),
+                imgid: image.imgid,
+                at,
+                value: row[at],
+            })
+        })
+    }
+
     /// A fresh decoder.
-    pub(crate) fn new_decoder(&self) -> Decoder {
+    ///
+    /// # Errors
+    /// If memory isn't there for it.
+    pub(crate) fn new_decoder(&self) -> Result<Decoder, TrainError> {
         let config = self
             .options
             .decoder(self.features.dimension(), self.vocabulary.len());
+        room_for(&config)?;
         let bias = self
             .vocabulary
             .initial_bias()
             .unwrap_or_else(|| vec![0.0; self.vocabulary.len()]);
-        Decoder::new(config, &bias, self.options.seed, &self.device)
+        Ok(Decoder::new(config, &bias, self.options.seed, &self.device))
     }
 
     /// A trainer with all running averages at 0.
@@ -183,6 +207,18 @@ pub(crate) fn open_device(options: &Options) -> Result<Device, TrainError> {
     }
     let precision = options.precision.parse().unwrap_or_default();
     Device::cuda(0, precision, options.threads).map_err(TrainError::Gpu)
+}
+
+/// Asks the system for the memory of a training, and gives it back: better now and in words than in the middle of a step.
+fn room_for(config: &DecoderConfig) -> Result<(), TrainError> {
+    let shapes = config.parameters();
+    let size = |shape: &[usize]| shape.iter().map(|&n| n as u128).product::<u128>();
+    let numbers: u128 = shapes.iter().map(|(_, shape)| size(shape)).sum();
+    // The weights, their gradients, one running average at least.
+    let bytes = 3 * numbers * size_of::<f32>() as u128;
+    let mut room: Vec<u8> = Vec::new();
+    let there = usize::try_from(bytes).is_ok_and(|bytes| room.try_reserve_exact(bytes).is_ok());
+    there.then_some(()).ok_or(TrainError::TooLarge { bytes })
 }
 
 /// The path as given if there is something; else, as in NeuralTalk, a name under `data/`.
@@ -241,7 +277,17 @@ fn count_words(
 }
 
 /// Refuses features without a vector for every picture that has sentences to learn or evaluate.
-fn check_columns(dataset: &Dataset, features: &Features) -> Result<(), TrainError> {
+fn check_columns(dataset: &Dataset, features: &Features, more: bool) -> Result<(), TrainError> {
+    let last = dataset.images.iter().map(|image| image.imgid).max();
+    let wanted = last.map_or(0, |last| last as usize + 1);
+    if wanted < features.len() && !more {
+        return Err(TrainError::ExtraFeatures {
+            features: features.name().to_owned(),
+            dataset: dataset.name.clone(),
+            found: features.len(),
+            wanted,
+        });
+    }
     let used = dataset.images.iter().filter(|image| {
         matches!(image.split, Split::Train | Split::Val) && !image.captions.is_empty()
     });
@@ -257,11 +303,27 @@ fn check_columns(dataset: &Dataset, features: &Features) -> Result<(), TrainErro
         what: format!("dataset `{}`", dataset.name),
         expected: format!("{} for imgid 0 to {largest}", u64::from(*largest) + 1),
         found: format!(
-            "{} columns, so {} pictures have none",
+            "{} columns, so that {} pictures lack theirs",
             features.len(),
             missing.len()
         ),
     })
+}
+
+/// Columns and pictures go by imgid: two pictures can't share one.
+fn check_imgids(dataset: &Dataset) -> Result<(), TrainError> {
+    let mut seen = HashMap::new();
+    for image in &dataset.images {
+        if let Some(first) = seen.insert(image.imgid, &image.path) {
+            return Err(TrainError::SameImgid {
+                dataset: dataset.name.clone(),
+                imgid: image.imgid,
+                first: first.clone(),
+                second: image.path.clone(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// One vector a picture for a decoder that reads one; with attention any number.

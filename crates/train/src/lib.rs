@@ -41,6 +41,7 @@ pub use validation::{Perplexity, perplexity};
 pub use vision::pictures_folder;
 
 use folder::RunFolder;
+pub use folder::run_checkpoint;
 use job::Job;
 use progress::Progress;
 use recorder::Recorder;
@@ -141,7 +142,7 @@ pub fn resume(run: &Path, overrides: &Overrides, sink: Sink) -> Result<Outcome, 
 fn fresh(options: Options, device: Device) -> Result<(Job, Trainer), TrainError> {
     let Some(path) = options.init_model_from.clone() else {
         let job = Job::open(options, None, device)?;
-        let trainer = job.trainer(job.new_decoder());
+        let trainer = job.trainer(job.new_decoder()?);
         return Ok((job, trainer));
     };
     let mut checkpoint = checkpoint::load_any(&path)?;

@@ -116,6 +116,8 @@ pub struct Options {
     pub pictures: Option<PathBuf>,
     /// Counts pictures of the split `restval` as training pictures.
     pub restval_as_train: bool,
+    /// Takes a feature file with more columns than the pictures need: that of a larger dataset of which this is a part.
+    pub allow_extra_features: bool,
 
     /// Sentence decoder.
     pub generator: Generator,
@@ -273,6 +275,7 @@ impl Default for Options {
             encoder: None,
             pictures: None,
             restval_as_train: false,
+            allow_extra_features: false,
             generator: Generator::Lstm,
             image_encoding_size: 256,
             word_encoding_size: 256,

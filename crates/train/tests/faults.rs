@@ -77,9 +77,21 @@ fn features_of_another_dataset_are_refused() {
             "few.npy",
             "imgid 0 to 12",
             "10 columns",
-            "3 pictures have none",
+            "3 pictures lack theirs",
         ],
     );
+
+    // One column more than pictures: another dataset's, or rows for columns.
+    let many = folder.path().join("many.npy");
+    toy::features(&many, 14, toy::D);
+    options.features = Some(many);
+    let parts = ["many.npy", "14 columns", "only need 13"];
+    refused(&options, &run, 3, &parts);
+    let part = Options {
+        allow_extra_features: true,
+        ..options.clone()
+    };
+    toy::train(&part, &folder.path().join("part")).expect("a part of a larger dataset");
 
     options.features = good;
     toy::train(&options, &run).expect("trained");
@@ -104,6 +116,48 @@ fn features_of_another_dataset_are_refused() {
         3,
         &["wide.npy", "best.safetensors"],
     );
+}
+
+#[test]
+fn features_that_are_no_numbers_are_bad_data_and_no_divergence() {
+    // Of a training and of a validation picture; a picture of another split doesn't matter.
+    for picture in [4, 11] {
+        let (folder, options) = setup();
+        let file = options.features.clone().expect("named");
+        let mut bytes = fs::read(&file).expect("read");
+        let at = bytes.len() - 4 * ((13 - picture) * toy::D - 2);
+        bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+        fs::write(&file, bytes).expect("written");
+        let error = toy::train(&options, &folder.path().join("run")).expect_err("no numbers");
+        let message = error.to_string();
+        assert_eq!(error.exit_code(), 3, "{message}");
+        let wanted = format!("number 2 of the picture with imgid {picture} is NaN");
+        assert!(
+            message.contains(&wanted) && message.contains("feats.npy"),
+            "{message}"
+        );
+        assert!(error.hint().is_some());
+    }
+}
+
+#[test]
+fn two_pictures_with_one_number_are_refused() {
+    let (folder, options) = setup();
+    edit_dataset(&options, |json| json["images"][3]["imgid"] = 1.into());
+    let parts = ["`toy`", "imgid 1", "`1.jpg`", "`3.jpg`"];
+    refused(&options, &folder.path().join("run"), 3, &parts);
+}
+
+#[test]
+fn a_model_larger_than_memory_is_refused() {
+    let (folder, options) = setup();
+    let options = Options {
+        hidden_size: 1 << 24,
+        image_encoding_size: 1 << 24,
+        word_encoding_size: 1 << 24,
+        ..options
+    };
+    refused(&options, &folder.path().join("run"), 2, &["bytes to train"]);
 }
 
 #[test]

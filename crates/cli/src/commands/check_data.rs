@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use data::check::{CheckOptions, Report, Severity, check};
+use data::check::{CheckOptions, Report, Severity, check_watched};
 use data::{DataError, Dataset, Features};
 use serde_json::json;
 
 use crate::exit::{Exit, Failure};
+use crate::pictures::progress;
 use crate::place;
 use crate::shortened::{counted, shortened};
 
@@ -32,8 +33,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
 
-    /// A checkpoint that the features must fit
-    #[arg(long, value_name = "FILE")]
+    /// A checkpoint that the features must fit (a run's folder for its best)
+    #[arg(long, value_name = "CHECKPOINT", value_parser = place::checkpoint())]
     checkpoint: Option<PathBuf>,
 
     /// Words seen less often in training are left out of the vocabulary
@@ -43,6 +44,14 @@ pub(crate) struct Args {
     /// Count pictures of the split `restval` as training pictures
     #[arg(long)]
     restval_as_train: bool,
+
+    /// Accept more feature vectors than the pictures need, as `train --allow-extra-features` does
+    #[arg(long)]
+    allow_extra_features: bool,
+
+    /// Only read the headers of pictures: much quicker, but a picture that is cut off isn't found
+    #[arg(long)]
+    headers_only: bool,
 
     /// Print JSON instead of a list and a table
     #[arg(long)]
@@ -58,7 +67,15 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
             .into());
     }
     let place = place::dataset(&args.dataset);
-    let dataset = Dataset::open(&place)?;
+    let (dataset, refused_records) = match Dataset::open_each(&place) {
+        Ok(read) => read,
+        Err(error) if args.json => {
+            let report = json!({"trainable": false, "dataset_error": error.to_string()});
+            writeln!(out, "{report:#}")?;
+            return Err(error.into());
+        }
+        Err(error) => return Err(error.into()),
+    };
     let pictures = picture_folder(args.pictures.as_deref(), &place);
     let file = match &args.features {
         Some(file) => file.clone(),
@@ -81,8 +98,19 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
         expected_dimension,
         word_count_threshold: args.word_count_threshold,
         restval_as_train: args.restval_as_train,
+        allow_extra_features: args.allow_extra_features,
+        headers_only: args.headers_only,
     };
-    let report = check(&dataset, features.as_ref(), &options);
+    let bar = progress(dataset.images.len(), "pictures");
+    let done = || bar.inc(1);
+    let report = check_watched(
+        &dataset,
+        &refused_records,
+        features.as_ref(),
+        &options,
+        &done,
+    );
+    bar.finish_and_clear();
     let trainable = report.trainable && refused.is_none();
     if args.json {
         let refused = refused.as_ref().map(ToString::to_string);

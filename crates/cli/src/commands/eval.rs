@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use data::{Dataset, Features, Split};
 use generate::BeamOptions;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use report::{Candidate, ImageBlob, ResultStruct, ScoreTable};
+use report::{Candidate, ImageBlob, ReportError, ResultStruct, ScoreTable};
 use serde_json::json;
 
 use crate::device::DeviceArgs;
@@ -19,6 +19,7 @@ use crate::exit::Exit;
 use crate::model::Model;
 use crate::place;
 use crate::scores::Scores;
+use crate::shortened::counted;
 
 /// Caption a split of a dataset and score the captions
 #[derive(clap::Args)]
@@ -177,7 +178,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
         }
         write!(out, "{}", table(&scores, perplexity))?;
     }
-    write_files(args, &result)?;
+    let missing = write_files(args, &result)?;
     if !args.json {
         writeln!(
             out,
@@ -194,10 +195,25 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
             args.result_struct_filename.display()
         )?;
     }
-    Ok(Exit::Done)
+    for error in missing.iter().take(MISSING_SHOWN) {
+        eprintln!("warning: {error}");
+    }
+    if missing.is_empty() {
+        return Ok(Exit::Done);
+    }
+    eprintln!(
+        "warning: {} could not be copied into --dump-folder",
+        counted(missing.len(), "picture")
+    );
+    Ok(Exit::Partial)
 }
 
-fn write_files(args: &Args, result: &ResultStruct) -> anyhow::Result<()> {
+/// Pictures that could not be copied and are named.
+const MISSING_SHOWN: usize = 10;
+
+/// Writes what was asked for; the captions first, whatever becomes of the rest. Returns which pictures could not be copied.
+fn write_files(args: &Args, result: &ResultStruct) -> anyhow::Result<Vec<ReportError>> {
+    report::write_result_struct(&args.result_struct_filename, result)?;
     if let Some(folder) = &args.bleu_folder {
         report::bleu_files(result)?.write(folder)?;
     }
@@ -206,12 +222,9 @@ fn write_files(args: &Args, result: &ResultStruct) -> anyhow::Result<()> {
             .imgblobs
             .iter()
             .map(|blob| PathBuf::from(&blob.img_path));
-        report::copy_pictures(&paths.collect::<Vec<_>>(), folder)?;
+        return Ok(report::copy_pictures(&paths.collect::<Vec<_>>(), folder)?);
     }
-    Ok(report::write_result_struct(
-        &args.result_struct_filename,
-        result,
-    )?)
+    Ok(Vec::new())
 }
 
 /// The command line under NeuralTalk's names; what it doesn't know comes last.

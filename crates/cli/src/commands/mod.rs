@@ -96,6 +96,11 @@ pub(crate) fn complete(command: clap::Command) -> clap::Command {
         .mut_subcommands(|command| {
             // The last one counts: scripts append options to those of a recipe.
             command.args_override_self(true).mut_args(|arg| {
+                // A negative number is a value, which is then refused in words, and no option.
+                let arg = match arg.get_action().takes_values() && arg.get_long().is_some() {
+                    true => arg.allow_negative_numbers(true),
+                    false => arg,
+                };
                 match arg.get_long().map(|long| long.replace('-', "_")) {
                     Some(underscored) if underscored.contains('_') => arg.alias(underscored),
                     _ => arg,
@@ -114,10 +119,17 @@ fn beam_size(text: &str) -> Result<usize, String> {
     }
 }
 
-/// `-lc`, as `multi-bleu.perl` spells it, is one option with one dash.
+/// Words that no alias can stand for: `-lc`, as `multi-bleu.perl` spells it, is one option with one dash, and `driver.py` has
+/// a capital in `--tanhC_version`.
 pub(crate) fn respell(word: OsString) -> OsString {
-    match word == "-lc" {
-        true => "--lowercase".into(),
-        false => word,
+    let Some(text) = word.to_str() else {
+        return word;
+    };
+    match (text, text.strip_prefix("--tanhC_version")) {
+        ("-lc", _) => "--lowercase".into(),
+        (_, Some(rest)) if rest.is_empty() || rest.starts_with('=') => {
+            format!("--tanhc-version{rest}").into()
+        }
+        _ => word,
     }
 }

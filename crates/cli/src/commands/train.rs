@@ -71,6 +71,11 @@ pub(crate) struct Flags {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     restval_as_train: bool,
 
+    /// Accept a feature file with more columns than the pictures need: this is a part of a larger dataset
+    #[arg(long, help_heading = FILES)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    allow_extra_features: bool,
+
     /// Sentence decoder
     #[arg(long, value_parser = PossibleValuesParser::new(["lstm", "rnn", "attention"]), help_heading = SIZES)]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -36,6 +36,13 @@ pub struct Problem {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "problem", rename_all = "kebab-case")]
 pub enum ProblemKind {
+    /// A picture's record in the dataset's file holds what none may hold; the others were checked without it.
+    RefusedRecord {
+        /// Its place in the file, from 0.
+        record: usize,
+        /// What is wrong.
+        reason: String,
+    },
     /// No sentence in this split.
     EmptySplit {
         /// The split.
@@ -151,6 +158,7 @@ impl fmt::Display for Problem {
 impl fmt::Display for ProblemKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::RefusedRecord { record, reason } => write!(f, "images[{record}]: {reason}"),
             Self::EmptySplit { split } => write!(f, "no sentence in split {split}"),
             Self::EmptyVocabulary { threshold } => {
                 write!(

@@ -10,8 +10,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Deserializer};
 
-use super::{Caption, ImageRecord, Split};
+use super::{Caption, ImageRecord, RefusedRecord, Split};
 use crate::error::{DataError, Source};
+
+/// In messages.
+pub(super) const FORMAT: &str = "NeuralTalk dataset";
 
 #[derive(Deserialize)]
 struct File {
@@ -47,10 +50,37 @@ fn split<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Split, D::Error> 
 pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Vec<ImageRecord>, DataError> {
     let source = Source {
         path,
-        format: "NeuralTalk dataset",
+        format: FORMAT,
     };
     let file: File = serde_json::from_slice(bytes).map_err(|e| source.json(&e))?;
     Ok(file.images.into_iter().map(record).collect())
+}
+
+/// As [`parse`], but records that hold what they mustn't are left out, each with why. Takes several times the memory.
+pub(super) fn parse_each(
+    bytes: &[u8],
+    path: &Path,
+) -> Result<(Vec<ImageRecord>, Vec<RefusedRecord>), DataError> {
+    #[derive(Deserialize)]
+    struct Raw {
+        images: Vec<serde_json::Value>,
+    }
+    let source = Source {
+        path,
+        format: FORMAT,
+    };
+    let file: Raw = serde_json::from_slice(bytes).map_err(|e| source.json(&e))?;
+    let (mut images, mut refused) = (Vec::new(), Vec::new());
+    for (n, value) in file.images.into_iter().enumerate() {
+        match serde_json::from_value(value) {
+            Ok(image) => images.push(record(image)),
+            Err(error) => refused.push(RefusedRecord {
+                record: n,
+                reason: error.to_string(),
+            }),
+        }
+    }
+    Ok((images, refused))
 }
 
 fn record(image: Image) -> ImageRecord {

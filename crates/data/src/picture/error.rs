@@ -70,7 +70,7 @@ impl PictureError {
                 "if you trust the file, make it smaller or raise the limit"
             }
             Self::Truncated { .. } => {
-                "copy it again, or allow truncated pictures to use the part that is there"
+                "copy it again; `caption` and `features` use the part that is there with --allow-truncated"
             }
             Self::Malformed(_) => "does another program open it? save it again from there",
         };
