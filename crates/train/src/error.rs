@@ -127,7 +127,7 @@ pub enum TrainError {
     #[error("a model of these sizes needs {bytes} bytes to train, and the system refuses so many")]
     TooLarge {
         /// Weights, gradients and running averages.
-        bytes: u128,
+        bytes: u64,
     },
     /// A checkpoint can't be loaded or saved.
     #[error(transparent)]

@@ -212,10 +212,11 @@ pub(crate) fn open_device(options: &Options) -> Result<Device, TrainError> {
 /// Asks the system for the memory of a training, and gives it back: better now and in words than in the middle of a step.
 fn room_for(config: &DecoderConfig) -> Result<(), TrainError> {
     let shapes = config.parameters();
-    let size = |shape: &[usize]| shape.iter().map(|&n| n as u128).product::<u128>();
-    let numbers: u128 = shapes.iter().map(|(_, shape)| size(shape)).sum();
+    let size = |shape: &[usize]| shape.iter().fold(1u64, |n, &m| n.saturating_mul(m as u64));
+    let numbers = shapes.iter().map(|(_, shape)| size(shape));
+    let numbers = numbers.fold(0u64, u64::saturating_add);
     // The weights, their gradients, one running average at least.
-    let bytes = 3 * numbers * size_of::<f32>() as u128;
+    let bytes = numbers.saturating_mul(3 * size_of::<f32>() as u64);
     let mut room: Vec<u8> = Vec::new();
     let there = usize::try_from(bytes).is_ok_and(|bytes| room.try_reserve_exact(bytes).is_ok());
     there.then_some(()).ok_or(TrainError::TooLarge { bytes })
