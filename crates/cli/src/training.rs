@@ -304,7 +304,7 @@ impl<'a> Display<'a> {
 }
 
 fn bar_style() -> ProgressStyle {
-    ProgressStyle::with_template("{prefix} {bar:12.cyan/blue} {wide_msg}")
+    ProgressStyle::with_template("{prefix} {bar:8.cyan/blue} {wide_msg}")
         .expect("a constant template")
 }
 

@@ -37,10 +37,32 @@ impl std::str::FromStr for Precision {
     }
 }
 
+/// Numbers for an array.
+pub struct Part<'a> {
+    address: u64,
+    bytes: &'a [u8],
+}
+
+impl<'a> Part<'a> {
+    /// All of `array` is to become `values`.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn new<E: Number>(array: &'a mut Array<E>, values: &'a [E]) -> Self {
+        assert_eq!(array.len(), values.len(), "numbers of an array");
+        Self {
+            address: array.all_mut().address(),
+            bytes: bytemuck::cast_slice(values),
+        }
+    }
+}
+
 /// A GPU that was opened.
 pub struct Gpu {
     backend: Box<dyn Backend>,
     memory: Mutex<Allocator>,
+    /// Held by whoever asks for something and by whoever waits: always before the queue.
+    gate: Mutex<()>,
     queue: Mutex<Queue>,
     precision: Precision,
     name: String,
@@ -65,6 +87,7 @@ impl Gpu {
         Arc::new(Self {
             backend,
             memory: Mutex::default(),
+            gate: Mutex::default(),
             queue: Mutex::default(),
             precision,
             name: name.into(),
@@ -95,12 +118,14 @@ impl Gpu {
         array
     }
 
-    /// A copy of `values` that is made beside what is queued, for a thread that prepares what is needed next: it returns when
-    /// they are there. They wait for what is queued now, whose memory they may get, and for nothing that comes later.
-    pub fn array_beside<E: Number>(self: &Arc<Self>, values: &[E]) -> Array<E> {
-        let mut array = self.array(values.len());
-        self.upload_beside(&mut array.all_mut(), values);
-        array
+    /// Fills `parts`, each with its own numbers, beside what is queued: for a thread that prepares what is needed next. Returns
+    /// when they are there. They wait for what is queued now, whose memory they may have got, and for nothing that comes later.
+    pub fn fill_beside(self: &Arc<Self>, parts: &[Part<'_>]) {
+        let parts = parts.iter().filter(|part| !part.bytes.is_empty());
+        let parts: Vec<_> = parts.map(|part| (part.address, part.bytes)).collect();
+        if !parts.is_empty() {
+            self.upload_beside(&parts);
+        }
     }
 
     /// Room for the bf16 of a matrix, if that is what products need. What lies beyond its columns is never read.
@@ -134,8 +159,12 @@ impl Gpu {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn gate(&self) -> MutexGuard<'_, ()> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
-        // After an error, which unwinds, nobody goes on with this device.
+        // After an error, which unwinds, it does nothing more.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -18,7 +18,7 @@ mod stored;
 
 pub use array::{Array, In, Number, Out};
 pub use error::Error;
-pub use gpu::{Gpu, Precision};
+pub use gpu::{Gpu, Part, Precision};
 pub use product::Matrix;
 pub use raw::driver::{Description, devices};
 pub use raw::library::{look, versions};

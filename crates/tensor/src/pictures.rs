@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use cuda::kernels::{self, Values};
-use cuda::{Array, Gpu};
+use cuda::{Array, Gpu, Part};
 
 use crate::{Device, Tensor};
 
@@ -104,19 +104,29 @@ impl Pictures {
             lines += size * stride;
         }
         let colours = sources.iter().flat_map(|s| [s.contrast, s.brightness]);
-        Some(Self {
+        let colours: Vec<f64> = colours.collect();
+        let mut pictures = Self {
             device: device.clone(),
             size,
             count: sources.len(),
             finish,
-            bytes: gpu.array_beside(&bytes),
-            heads: gpu.array_beside(&heads),
-            starts: gpu.array_beside(&starts),
-            sources: gpu.array_beside(&picked),
-            weights: gpu.array_beside(&weights),
-            colours: gpu.array_beside(&colours.collect::<Vec<_>>()),
+            bytes: gpu.array(bytes.len()),
+            heads: gpu.array(heads.len()),
+            starts: gpu.array(starts.len()),
+            sources: gpu.array(picked.len()),
+            weights: gpu.array(weights.len()),
+            colours: gpu.array(colours.len()),
             lines,
-        })
+        };
+        gpu.fill_beside(&[
+            Part::new(&mut pictures.bytes, &bytes),
+            Part::new(&mut pictures.heads, &heads),
+            Part::new(&mut pictures.starts, &starts),
+            Part::new(&mut pictures.sources, &picked),
+            Part::new(&mut pictures.weights, &weights),
+            Part::new(&mut pictures.colours, &colours),
+        ]);
+        Some(pictures)
     }
 
     /// Pixels (P, S, S, 3).

@@ -27,6 +27,8 @@ pub(crate) struct Reader {
     pub(crate) augmentation: Augmentation,
     pub(crate) seed: u64,
     pub(crate) device: Device,
+    /// Whose threads decode: with a GPU not the device's own, on which the step is queued meanwhile.
+    pub(crate) decoders: Device,
 }
 
 /// Pictures of a batch that were read.
@@ -58,7 +60,7 @@ impl Reader {
             Some(epoch) => self.augmentation.draw(self.seed, epoch, imgid.into()),
         };
         if self.device.gpu().is_some() {
-            let decoded = self.device.map(imgids.len(), |n| {
+            let decoded = self.decoders.map(imgids.len(), |n| {
                 let picture = open(file(&imgids[n]), &limits)?;
                 let (width, height) = (picture.width, picture.height);
                 let sampling = prepare.sampling(width, height, &change(imgids[n]));
@@ -69,7 +71,7 @@ impl Reader {
                 return Ok(Read::Pictures(Box::new(pictures)));
             }
         }
-        let planes = self.device.map(imgids.len(), |n| {
+        let planes = self.decoders.map(imgids.len(), |n| {
             let picture = open(file(&imgids[n]), &limits)?;
             Ok(prepare.apply_changed(&picture, &change(imgids[n])))
         });

@@ -126,6 +126,10 @@ impl Vision {
                 },
                 seed: options.seed,
                 device: device.clone(),
+                decoders: match device.gpu() {
+                    Some(_) => Device::cpu(options.threads),
+                    None => device.clone(),
+                },
             }),
             ahead: Ahead::default(),
             about,

@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     features: Option<PathBuf>,
 
-    /// Folder of the pictures [default: imgs in the dataset's folder, if it is there]
+    /// Folder of the pictures [default: imgs in the dataset's folder, or that folder itself, where they are there]
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
 
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
         }
         Err(error) => return Err(error.into()),
     };
-    let pictures = picture_folder(args.pictures.as_deref(), &place);
+    let pictures = picture_folder(args.pictures.as_deref(), &place, &dataset);
     let file = match &args.features {
         Some(file) => file.clone(),
         None => place::features(&place),
@@ -136,11 +136,20 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     Ok(if trainable { Exit::Done } else { Exit::BadData })
 }
 
-fn picture_folder(given: Option<&Path>, dataset: &Path) -> Option<PathBuf> {
-    match given {
-        Some(folder) => Some(folder.to_owned()),
-        None => Some(train::pictures_folder(dataset)).filter(|folder| folder.is_dir()),
+/// The folder that was named; else `imgs`, or the one in which the dataset's file lies if any of its pictures does.
+fn picture_folder(given: Option<&Path>, place: &Path, dataset: &Dataset) -> Option<PathBuf> {
+    if let Some(folder) = given {
+        return Some(folder.to_owned());
     }
+    let folder = train::pictures_folder(place);
+    let any = || {
+        dataset
+            .images
+            .iter()
+            .any(|image| folder.join(&image.path).is_file())
+    };
+    let meant = folder.is_dir() && (folder.ends_with("imgs") || any());
+    meant.then_some(folder)
 }
 
 fn list(report: &Report, refused: Option<&DataError>, out: &mut dyn Write) -> anyhow::Result<()> {

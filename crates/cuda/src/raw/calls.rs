@@ -23,16 +23,19 @@ impl Gpu {
     /// # Safety
     /// As the backend's own function, until the device was waited for.
     unsafe fn ask(&self, call: Call, bytes: &[u8]) {
+        let _gate = self.gate();
         // SAFETY: the caller's.
         or_unwind(unsafe { self.queue().push(self.backend(), call, bytes) });
     }
 
     /// Hands over what is queued, then calls `wait`, which waits for the device.
     fn end<R>(&self, wait: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
-        let mut queue = self.queue();
-        // SAFETY: calls were checked when they were pushed; nothing is pushed until the wait is over, since the lock is held.
-        unsafe { queue.end(self.backend())? };
-        wait()
+        // Nothing is pushed until the wait is over; copies beside the queue may begin.
+        let _gate = self.gate();
+        // SAFETY: calls were checked when they were pushed; the gate is shut, and on an error nothing is ever pushed again.
+        unsafe { self.queue().end(self.backend())? };
+        let waited = wait();
+        self.queue().noted(waited)
     }
 
     /// A block of memory for so many bytes.
@@ -46,10 +49,12 @@ impl Gpu {
             bytes,
             |class| backend.allocate(class),
             |address| {
-                // An error of what was queued before is met again by whoever waits for it.
-                let _ = self.end(|| backend.finish());
-                // SAFETY: the allocator gives each of its free blocks back once, and forgets it.
-                unsafe { backend.release(address) }
+                // An error of what was queued before is met again by whoever asks for anything.
+                let _ = self.end(|| {
+                    // SAFETY: the allocator gives each of its free blocks back once, and forgets it.
+                    unsafe { backend.release(address) };
+                    Ok(())
+                });
             },
         );
         taken.map_err(|error| match error {
@@ -75,6 +80,9 @@ impl Gpu {
     pub(crate) fn upload<E: Number>(&self, to: &mut Out<'_, E>, values: &[E]) {
         assert_eq!(to.len(), values.len(), "upload");
         let bytes = cast_slice(values);
+        if bytes.is_empty() {
+            return;
+        }
         let call = Call::Upload {
             to: to.address(),
             bytes: bytes.len(),
@@ -83,19 +91,19 @@ impl Gpu {
         unsafe { self.ask(call, bytes) };
     }
 
-    pub(crate) fn upload_beside<E: Number>(&self, to: &mut Out<'_, E>, values: &[E]) {
-        assert_eq!(to.len(), values.len(), "upload");
-        if values.is_empty() {
-            return;
-        }
+    /// Fills arrays beside what is queued; returns when it is done.
+    pub(crate) fn upload_beside(&self, parts: &[(u64, &[u8])]) {
         let backend = self.backend();
         let mark = {
             let mut queue = self.queue();
             // SAFETY: what is held back was checked when it was pushed.
-            or_unwind(unsafe { queue.let_go(backend) }.and_then(|()| backend.mark()))
+            let let_go = unsafe { queue.let_go(backend) };
+            let mark = let_go.and_then(|()| backend.mark());
+            or_unwind(queue.noted(mark))
         };
-        // SAFETY: the slice lies in a live array; whatever used its memory before was queued before the mark.
-        or_unwind(unsafe { backend.upload_beside(to.address(), cast_slice(values), mark) });
+        // SAFETY: each part lies in a live array; whatever used its memory before was queued before the mark.
+        let done = unsafe { backend.upload_beside(parts, mark) };
+        or_unwind(self.queue().noted(done));
     }
 
     pub(crate) fn download<E: Number>(&self, from: In<'_, E>) -> Vec<E> {
@@ -113,6 +121,9 @@ impl Gpu {
     /// If the lengths differ.
     pub fn copy<E: Number>(&self, to: &mut Out<'_, E>, from: In<'_, E>) {
         assert_eq!(to.len(), from.len(), "copy");
+        if to.is_empty() {
+            return;
+        }
         let call = Call::Copy {
             to: to.address(),
             from: from.address(),
@@ -124,6 +135,9 @@ impl Gpu {
 
     /// Fills a slice with zeros.
     pub fn clear<E: Number>(&self, at: &mut Out<'_, E>) {
+        if at.is_empty() {
+            return;
+        }
         let call = Call::Clear {
             at: at.address(),
             bytes: at.len() * size_of::<E>(),

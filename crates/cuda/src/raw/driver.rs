@@ -10,6 +10,7 @@ use cudarc::cublas::{result as blas, sys as blas_sys};
 use cudarc::driver::{result, sys};
 
 use super::recorded::Recorded;
+use super::staged::{Staged, event};
 use super::{Argument, Backend, Call, Graph, Mark, Operand, Operands, Product, library, nvrtc};
 use crate::kernels::{BLOCK, NAMES, source};
 use crate::{Error, Folder};
@@ -117,26 +118,10 @@ pub(crate) struct Driver {
     blas: Mutex<Blas>,
     memory: usize,
     graphs: bool,
-    beside: Mutex<Beside>,
-}
-
-/// Copies beside the other work: a stream of their own, and page-locked memory, from which the GPU reads by itself.
-struct Beside {
-    stream: sys::CUstream,
-    /// Two halves: one is filled while the other is read.
-    staging: *mut u8,
-    /// When the half was read.
-    read: [sys::CUevent; 2],
-}
-
-/// Bytes of each half.
-const STAGED: usize = 4 << 20;
-
-// SAFETY: used under its lock; handles of the driver may be used from any thread that has the context current.
-unsafe impl Send for Beside {}
-
-fn event() -> Result<sys::CUevent, result::DriverError> {
-    result::event::create(sys::CUevent_flags::CU_EVENT_DISABLE_TIMING)
+    /// Copies among the other work.
+    uploads: Mutex<Staged>,
+    /// Copies beside it, on a stream of their own.
+    beside: Mutex<Staged>,
 }
 
 /// A kernel with its grid.
@@ -205,12 +190,9 @@ impl Driver {
             result::ctx::set_current(context).map_err(failed)?;
             let stream =
                 result::stream::create(result::stream::StreamKind::NonBlocking).map_err(failed)?;
-            let beside = Beside {
-                stream: result::stream::create(result::stream::StreamKind::NonBlocking)
-                    .map_err(failed)?,
-                staging: result::malloc_host(2 * STAGED, 0).map_err(failed)?.cast(),
-                read: [event().map_err(failed)?, event().map_err(failed)?],
-            };
+            let other = result::stream::create(result::stream::StreamKind::NonBlocking);
+            let beside = Staged::new(other.map_err(failed)?).map_err(failed)?;
+            let uploads = Staged::new(stream).map_err(failed)?;
             let module = load(&device.architecture(), folder)?;
             let mut functions = HashMap::new();
             for &name in NAMES {
@@ -233,6 +215,7 @@ impl Driver {
                 functions,
                 blas: Mutex::new(Blas(handle)),
                 memory: device.memory,
+                uploads: Mutex::new(uploads),
                 beside: Mutex::new(beside),
                 graphs: device.driver >= OLDEST_WITH_GRAPHS && graphs_are_wanted(),
             };
@@ -312,9 +295,9 @@ unsafe impl Backend for Driver {
 
     unsafe fn upload(&self, to: u64, bytes: &[u8]) -> Result<(), Error> {
         self.bind("copying to the GPU")?;
-        // SAFETY: the caller's; from pageable memory the driver has read the bytes when it returns.
-        unsafe { result::memcpy_htod_async(to, bytes, self.stream) }
-            .map_err(|e| Error::call("copying to the GPU", e))
+        let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the caller's.
+        unsafe { uploads.copy(to, bytes) }.map_err(|e| Error::call("copying to the GPU", e))
     }
 
     fn mark(&self) -> Result<Mark, Error> {
@@ -328,43 +311,32 @@ unsafe impl Backend for Driver {
         record().map_err(|e: result::DriverError| Error::call("marking a place", e))
     }
 
-    unsafe fn upload_beside(&self, to: u64, bytes: &[u8], after: Mark) -> Result<(), Error> {
+    unsafe fn upload_beside(&self, parts: &[(u64, &[u8])], after: Mark) -> Result<(), Error> {
         self.bind("copying to the GPU")?;
-        let beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner);
         let event = after.0 as sys::CUevent;
-        let copy = || {
-            // SAFETY: the caller's; each half of the staging memory is filled when the copy from it is done.
-            unsafe {
-                let wait = sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
-                result::stream::wait_event(beside.stream, event, wait)?;
-                for (n, part) in bytes.chunks(STAGED).enumerate() {
-                    let half = std::slice::from_raw_parts_mut(
-                        beside.staging.add(n % 2 * STAGED),
-                        part.len(),
-                    );
-                    if n >= 2 {
-                        sys::cuEventSynchronize(beside.read[n % 2]).result()?;
-                    }
-                    half.copy_from_slice(part);
-                    result::memcpy_htod_async(to + (n * STAGED) as u64, half, beside.stream)?;
-                    result::event::record(beside.read[n % 2], beside.stream)?;
-                }
-                result::stream::synchronize(beside.stream)
+        let wait = sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
+        // SAFETY: the caller's; whatever fails, copies that were begun are waited for, and the mark is forgotten.
+        unsafe {
+            let mut done = result::stream::wait_event(beside.stream(), event, wait);
+            for &(to, bytes) in parts {
+                done = done.and_then(|()| beside.copy(to, bytes));
             }
-        };
-        let done = copy();
-        // SAFETY: the mark is used once.
-        let forgotten = unsafe { sys::cuEventDestroy_v2(event) }.result();
-        done.and(forgotten)
-            .map_err(|e| Error::call("copying to the GPU", e))
+            let finished = beside.finish();
+            let forgotten = sys::cuEventDestroy_v2(event).result();
+            done.and(finished).and(forgotten)
+        }
+        .map_err(|e| Error::call("copying to the GPU", e))
     }
 
     unsafe fn download(&self, bytes: &mut [u8], from: u64) -> Result<(), Error> {
         self.bind("copying from the GPU")?;
         // SAFETY: the caller's; the bytes are borrowed until the stream is done.
         unsafe {
-            result::memcpy_dtoh_async(bytes, from, self.stream)
-                .and_then(|()| result::stream::synchronize(self.stream))
+            let copied = result::memcpy_dtoh_async(bytes, from, self.stream);
+            // Also if the copy was refused: the caller takes everything before it for done.
+            let done = result::stream::synchronize(self.stream);
+            copied.and(done)
         }
         .map_err(|e| Error::call("copying from the GPU", e))
     }
@@ -419,7 +391,7 @@ unsafe impl Backend for Driver {
         use blas_sys::cublasOperation_t as Operation;
         use blas_sys::cudaDataType_t as Kind;
         let (kind, compute) = match product.operands {
-            Operands::Single => (Kind::CUDA_R_32F, Compute::CUBLAS_COMPUTE_32F_PEDANTIC),
+            Operands::Single => (Kind::CUDA_R_32F, Compute::CUBLAS_COMPUTE_32F),
             Operands::Tf32 => (Kind::CUDA_R_32F, Compute::CUBLAS_COMPUTE_32F_FAST_TF32),
             Operands::Half => (Kind::CUDA_R_16BF, Compute::CUBLAS_COMPUTE_32F),
         };

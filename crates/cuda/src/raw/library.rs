@@ -1,17 +1,17 @@
 //! Where the libraries of CUDA are found.
 //!
 //! The driver's own is where the system looks. NVRTC and cuBLAS come with a toolkit or with pip packages, whose folders the
-//! system doesn't know: they are loaded from the folder that NEURALTALK_CUDA_LIBRARIES names, when the first of them is needed,
+//! system doesn't know: they are loaded from the folders that NEURALTALK_CUDA_LIBRARIES names (as PATH does), when the first of them is needed,
 //! after which a search by name finds them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
 use libloading::Library;
 
 use crate::Error;
 
-/// Loads NVRTC and cuBLAS from the folder that NEURALTALK_CUDA_LIBRARIES names, once; nothing to do where it names none. Opening
+/// Loads NVRTC and cuBLAS from the folders that NEURALTALK_CUDA_LIBRARIES names, once; nothing to do where it names none. Opening
 /// a GPU does it by itself; early it says early what is wrong.
 ///
 /// # Errors
@@ -22,12 +22,12 @@ pub fn look() -> Result<(), Error> {
         let Some(folder) = std::env::var_os("NEURALTALK_CUDA_LIBRARIES") else {
             return Ok(());
         };
-        let folder = Path::new(&folder);
-        let found = look_in(folder).map_err(|error| Error::Libraries(error.to_string()))?;
+        let folders: Vec<_> = std::env::split_paths(&folder).collect();
+        let found = look_in(&folders).map_err(|error| Error::Libraries(error.to_string()))?;
         match found.is_empty() {
             true => Err(Error::Libraries(format!(
                 "no CUDA library is in `{}`",
-                folder.display()
+                Path::new(&folder).display()
             ))),
             false => Ok(()),
         }
@@ -35,29 +35,33 @@ pub fn look() -> Result<(), Error> {
     LOOKED.get_or_init(once).clone()
 }
 
-/// Loads NVRTC and cuBLAS from a folder, if they are there; returns the names of the files that were loaded.
+/// Loads NVRTC and cuBLAS from folders, where they are there; returns the names of the files that were loaded.
 ///
 /// # Errors
-/// If the folder can't be read, or a library in it can't be loaded.
-fn look_in(folder: &Path) -> Result<Vec<String>, Error> {
+/// If a folder can't be read, or a library in it can't be loaded.
+fn look_in(folders: &[PathBuf]) -> Result<Vec<String>, Error> {
     static KEPT: Mutex<Vec<Library>> = Mutex::new(Vec::new());
-    let failed =
-        |reason: String| Error::call(format!("loading libraries of {}", folder.display()), reason);
-    let entries = std::fs::read_dir(folder).map_err(|e| failed(e.to_string()))?;
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| rank(name).is_some())
-        .collect();
+    let failed = |place: &Path, reason: String| {
+        Error::call(format!("loading libraries of {}", place.display()), reason)
+    };
+    let mut files = Vec::new();
+    for folder in folders {
+        let entries = std::fs::read_dir(folder).map_err(|e| failed(folder, e.to_string()))?;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        files.extend(names.filter_map(|name| Some((rank(&name)?, folder, name))));
+    }
     // cuBLAS needs its other half first.
-    names.sort_by_key(|name| rank(name));
-    for name in &names {
+    files.sort();
+    let mut names = Vec::new();
+    for (_, folder, name) in files {
         // SAFETY: the initialisers of NVIDIA's libraries may run; that they are NVIDIA's is the promise of whoever named the
         // folder, as with LD_LIBRARY_PATH.
-        let library = unsafe { Library::new(folder.join(name)) };
-        let library = library.map_err(|e| failed(e.to_string()))?;
+        let library = unsafe { Library::new(folder.join(&name)) };
+        let library = library.map_err(|e| failed(folder, e.to_string()))?;
         KEPT.lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .push(library);
+        names.push(name);
     }
     Ok(names)
 }
@@ -145,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_not_there_is_named() {
-        let error = look_in(Path::new("/no/such/folder")).expect_err("no folder");
+        let error = look_in(&["/no/such/folder".into()]).expect_err("no folder");
         assert!(error.to_string().contains("/no/such/folder"), "{error}");
     }
 }

@@ -21,6 +21,7 @@ pub mod library;
 mod nvrtc;
 mod queue;
 mod recorded;
+mod staged;
 
 use crate::Error;
 pub use nvrtc::compile;
@@ -133,13 +134,14 @@ pub unsafe trait Backend: Send + Sync {
     /// If the device refuses.
     fn mark(&self) -> Result<Mark, Error>;
 
-    /// Copies to the device, after what was queued before the mark and beside what was queued since; returns when it is done.
+    /// Copies each to its address on the device, after what was queued before the mark and beside what was queued since; returns
+    /// when it is done.
     ///
     /// # Errors
     /// If the device refuses.
     /// # Safety
-    /// The range is allocated, nothing that was queued since the mark uses it, and the mark is this device's and used once.
-    unsafe fn upload_beside(&self, to: u64, bytes: &[u8], after: Mark) -> Result<(), Error>;
+    /// The ranges are allocated, nothing that was queued since the mark uses them, and the mark is this device's and used once.
+    unsafe fn upload_beside(&self, parts: &[(u64, &[u8])], after: Mark) -> Result<(), Error>;
 
     /// Copies from the device, when all that was queued is done.
     ///

@@ -1,11 +1,12 @@
 //! What a GPU was asked for since it was last waited for. Asked for the same again, it gets all of it at once, as a graph.
 //!
 //! A step of a small model is a few hundred kernels of a few microseconds; to hand each to the driver takes as long as it runs.
-//! Here the calls from one wait to the next, a *passage*, are compared with passages of before. While they are like one of those
-//! they are held back; if they are so up to the next wait, the passage is recorded as a graph, the second time, and launched with
-//! one call from then on. Only the arguments of kernels may differ, as numbers of dropout's stream do, and are put into the
-//! graph; an address in a product, or a length, makes another passage. As soon as a call is like none, all go to the driver one
-//! by one: work that never repeats, as that of packed sentences of ever different lengths, waits for nothing.
+//! Here the calls from one wait to the next, a *passage*, are compared with passages of before. A passage that comes a second time
+//! is recorded as a graph. While calls are like those of a recorded passage they are held back; if they are so up to the next
+//! wait, its graph is launched with one call. Only the arguments of kernels may differ, as numbers of dropout's stream do, and
+//! are put into the graph; an address in a product, or a length, makes another passage. As soon as a call is like none of a
+//! graph, all go to the driver one by one: work that never repeats, as that of packed sentences of ever different lengths, waits
+//! for nothing.
 //!
 //! Why addresses repeat: the allocator hands out the free block with the least address, so that equal steps get equal blocks.
 
@@ -35,23 +36,31 @@ pub enum Call {
 impl Call {
     /// True if a graph with this call can do the other after a change of arguments.
     fn is_like(&self, other: &Self) -> bool {
-        match (self, other) {
-            (
-                Self::Launch {
-                    kernel,
-                    grid,
-                    arguments,
-                },
-                Self::Launch {
-                    kernel: other_kernel,
-                    grid: other_grid,
-                    arguments: others,
-                },
-            ) => {
-                let sizes = |all: &[Argument]| all.iter().map(|a| a.size).collect::<Vec<_>>();
-                (kernel, grid) == (other_kernel, other_grid) && sizes(arguments) == sizes(others)
-            }
-            _ => self == other,
+        let Self::Launch {
+            kernel,
+            grid,
+            arguments,
+        } = self
+        else {
+            return self == other;
+        };
+        let Self::Launch {
+            kernel: other_kernel,
+            grid: other_grid,
+            arguments: others,
+        } = other
+        else {
+            return false;
+        };
+        let [sizes, other_sizes] = [arguments, others].map(|all| all.iter().map(|a| a.size));
+        (kernel, grid) == (other_kernel, other_grid) && sizes.eq(other_sizes)
+    }
+
+    /// Bytes that it uploads.
+    pub(super) fn uploads(&self) -> usize {
+        match self {
+            Self::Upload { bytes, .. } => *bytes,
+            _ => 0,
         }
     }
 }
@@ -106,19 +115,37 @@ pub(crate) struct Queue {
     calls: Vec<Call>,
     /// Numbers in `known` of those that begin so.
     alike: Vec<usize>,
-    /// Whether `calls` are held back: while something is alike.
+    /// Whether `calls` are held back: while one that is alike is recorded.
     holding: bool,
     /// Of the uploads held back.
     bytes: Vec<u8>,
     replayed: usize,
+    /// The first error. What was held back then is lost, and memory may be in use that should not be: nothing more is done.
+    broken: Option<Error>,
 }
 
 impl Queue {
     /// Takes a call; `bytes` are an upload's.
     ///
+    /// # Errors
+    /// The first error of this device, now and for ever.
     /// # Safety
     /// What the backend's own function asks for, until the next [`Queue::end`].
     pub(crate) unsafe fn push(
+        &mut self,
+        backend: &dyn Backend,
+        call: Call,
+        bytes: &[u8],
+    ) -> Result<(), Error> {
+        self.unbroken()?;
+        // SAFETY: the caller's.
+        let done = unsafe { self.take(backend, call, bytes) };
+        self.noted(done)
+    }
+
+    /// # Safety
+    /// As [`Queue::push`].
+    unsafe fn take(
         &mut self,
         backend: &dyn Backend,
         call: Call,
@@ -137,14 +164,14 @@ impl Queue {
             let before = self.known[i].calls.get(at);
             before.is_some_and(|before| before.is_like(&call))
         });
-        if self.alike.is_empty() {
+        if self.holding && self.alike.iter().any(|&i| self.known[i].is_recorded()) {
+            self.bytes.extend_from_slice(bytes);
+        } else {
             // SAFETY: the caller's, now and when they were held back.
             unsafe {
                 self.run_held(backend)?;
                 run(backend, &call, bytes)?;
             }
-        } else {
-            self.bytes.extend_from_slice(bytes);
         }
         if at < LONGEST {
             self.calls.push(call);
@@ -154,75 +181,77 @@ impl Queue {
 
     /// Hands over what is held back: the caller is about to wait.
     ///
+    /// # Errors
+    /// As [`Queue::push`].
     /// # Safety
     /// The caller waits for the device before anything else is pushed.
     pub(crate) unsafe fn end(&mut self, backend: &dyn Backend) -> Result<(), Error> {
+        self.unbroken()?;
         let len = self.calls.len();
         let of_this_length = |&i: &usize| self.known[i].calls.len() == len;
         let same = self.alike.iter().copied().rfind(of_this_length);
+        let mut passage = same.map(|same| self.known.remove(same));
         // SAFETY: calls that are held back are as their pushers left them; what was launched before was waited for.
         let done = unsafe {
-            match same {
-                Some(same) => self.replay(backend, same),
-                None => self.run_held(backend),
+            match &mut passage {
+                Some(passage) if self.holding && passage.is_recorded() => {
+                    self.replayed += 1;
+                    passage.replay(&self.calls, &self.bytes)
+                }
+                _ => self.run_held(backend),
             }
         };
         let calls = std::mem::take(&mut self.calls);
-        if same.is_none() && (SHORTEST..LONGEST).contains(&len) {
-            if self.known.len() == MOST {
-                self.known.remove(0);
+        match &mut passage {
+            // SAFETY: nothing of it runs now.
+            Some(passage) if matches!(passage.graph, State::Seen) => unsafe {
+                passage.record(backend, calls);
+            },
+            Some(_) => {}
+            None if (SHORTEST..LONGEST).contains(&len) => {
+                if self.known.len() == MOST {
+                    self.known.remove(0);
+                }
+                let graph = State::Seen;
+                passage = Some(Passage { calls, graph });
             }
-            let graph = State::Seen;
-            self.known.push(Passage { calls, graph });
+            None => {}
         }
+        self.known.extend(passage);
         self.alike.clear();
         self.bytes.clear();
         self.holding = false;
-        done
+        self.noted(done)
     }
 
     /// Hands over what is held back, and holds nothing back until the next wait.
     ///
+    /// # Errors
+    /// As [`Queue::push`].
     /// # Safety
     /// As [`Queue::push`], for all that was pushed.
     pub(crate) unsafe fn let_go(&mut self, backend: &dyn Backend) -> Result<(), Error> {
-        if !self.calls.is_empty() {
-            self.alike.clear();
-        }
+        self.unbroken()?;
         // SAFETY: the caller's.
-        unsafe { self.run_held(backend) }
+        let done = unsafe { self.run_held(backend) };
+        self.noted(done)
+    }
+
+    /// Remembers the first error; nothing is done after it.
+    pub(crate) fn noted<R>(&mut self, result: Result<R, Error>) -> Result<R, Error> {
+        if let Err(error) = &result {
+            self.broken.get_or_insert_with(|| error.clone());
+        }
+        result
+    }
+
+    fn unbroken(&self) -> Result<(), Error> {
+        self.broken.clone().map_or(Ok(()), Err)
     }
 
     /// How many passages were launched as graphs.
     pub(crate) fn replayed(&self) -> usize {
         self.replayed
-    }
-
-    /// # Safety
-    /// As [`Queue::end`].
-    unsafe fn replay(&mut self, backend: &dyn Backend, same: usize) -> Result<(), Error> {
-        let mut passage = self.known.remove(same);
-        if matches!(passage.graph, State::Seen) {
-            // SAFETY: nothing runs yet.
-            passage.graph = match unsafe { backend.record(&self.calls) } {
-                Ok(graph) => State::Recorded(graph),
-                // What is wrong for good is wrong for the calls themselves too, and said there.
-                Err(_) => State::Refused,
-            };
-        }
-        let done = match &mut passage.graph {
-            State::Recorded(graph) => {
-                self.replayed += 1;
-                // SAFETY: the caller's; only arguments of launches differ, as `is_like` has seen to.
-                unsafe {
-                    put_and_launch(&mut **graph, &mut passage.calls, &self.calls, &self.bytes)
-                }
-            }
-            // SAFETY: the caller's.
-            _ => unsafe { self.run_held(backend) },
-        };
-        self.known.push(passage);
-        done
     }
 
     /// Runs what is held back, call by call.
@@ -233,61 +262,60 @@ impl Queue {
         if !std::mem::take(&mut self.holding) {
             return Ok(());
         }
-        // SAFETY: the caller's.
-        unsafe { run_all(backend, &self.calls, &self.bytes, |_| Ok(()))? };
+        let mut bytes = &self.bytes[..];
+        for call in &self.calls {
+            let (these, rest) = bytes.split_at(call.uploads());
+            bytes = rest;
+            // SAFETY: the caller's.
+            unsafe { run(backend, call, these)? };
+        }
         self.bytes.clear();
         Ok(())
     }
 }
 
-/// # Safety
-/// As [`Graph::launch`]; `now` is like `before`, what the graph does as it is.
-unsafe fn put_and_launch(
-    graph: &mut dyn Graph,
-    before: &mut [Call],
-    now: &[Call],
-    bytes: &[u8],
-) -> Result<(), Error> {
-    for (at, (before, now)) in before.iter_mut().zip(now).enumerate() {
-        if before != now {
-            if let Call::Launch { arguments, .. } = now {
-                // SAFETY: the caller's.
-                unsafe { graph.set(at, arguments)? };
-            }
-            before.clone_from(now);
-        }
+impl Passage {
+    fn is_recorded(&self) -> bool {
+        matches!(self.graph, State::Recorded(_))
     }
-    // SAFETY: the caller's.
-    unsafe { graph.launch(bytes) }
-}
 
-/// Runs calls in order, telling `after` of each; `bytes` are those of all uploads.
-///
-/// # Safety
-/// As the backend's own functions.
-pub(super) unsafe fn run_all(
-    backend: &dyn Backend,
-    calls: &[Call],
-    mut bytes: &[u8],
-    mut after: impl FnMut(&Call) -> Result<(), Error>,
-) -> Result<(), Error> {
-    for call in calls {
-        let len = match call {
-            Call::Upload { bytes, .. } => *bytes,
-            _ => 0,
-        };
-        let (these, rest) = bytes.split_at(len);
-        bytes = rest;
+    /// # Safety
+    /// As [`Backend::record`].
+    unsafe fn record(&mut self, backend: &dyn Backend, calls: Vec<Call>) {
         // SAFETY: the caller's.
-        unsafe { run(backend, call, these)? };
-        after(call)?;
+        self.graph = match unsafe { backend.record(&calls) } {
+            Ok(graph) => State::Recorded(graph),
+            // What is wrong for good is wrong for the calls themselves too, and said there.
+            Err(_) => State::Refused,
+        };
+        self.calls = calls;
     }
-    Ok(())
+
+    /// Does what `now` asks for, which is like what the graph does as it is.
+    ///
+    /// # Safety
+    /// As [`Graph::launch`].
+    unsafe fn replay(&mut self, now: &[Call], bytes: &[u8]) -> Result<(), Error> {
+        let State::Recorded(graph) = &mut self.graph else {
+            return Ok(());
+        };
+        for (at, (before, now)) in self.calls.iter_mut().zip(now).enumerate() {
+            if before != now {
+                if let Call::Launch { arguments, .. } = now {
+                    // SAFETY: the caller's; only arguments of launches differ, as `is_like` has seen to.
+                    unsafe { graph.set(at, arguments)? };
+                }
+                before.clone_from(now);
+            }
+        }
+        // SAFETY: the caller's.
+        unsafe { graph.launch(bytes) }
+    }
 }
 
 /// # Safety
 /// As the backend's own functions.
-unsafe fn run(backend: &dyn Backend, call: &Call, bytes: &[u8]) -> Result<(), Error> {
+pub(super) unsafe fn run(backend: &dyn Backend, call: &Call, bytes: &[u8]) -> Result<(), Error> {
     // SAFETY: the caller's.
     unsafe {
         match *call {

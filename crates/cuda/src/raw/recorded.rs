@@ -1,6 +1,6 @@
 //! A passage of calls as the driver's graph.
 //!
-//! Recording is capturing: the calls go to the stream as always, which notes them instead of running them. So products get the
+//! Recording is capturing: the calls go to the stream once more, which notes them instead of running them. So products get the
 //! kernels that cuBLAS chooses for them. Uploads are read from page-locked memory of the graph, whose address it has noted.
 
 use std::ffi::c_void;
@@ -8,7 +8,7 @@ use std::ffi::c_void;
 use cudarc::driver::{result, sys};
 
 use super::driver::{Driver, Launch};
-use super::queue::run_all;
+use super::queue::run;
 use super::{Argument, Call, Graph};
 use crate::Error;
 
@@ -70,30 +70,21 @@ impl Recorded {
         driver.bind("recording a graph")?;
         let failed = |e: result::DriverError| Error::call("recording a graph", e);
         let (context, stream) = (driver.context, driver.stream);
-        let lengths = calls.iter().map(|call| match call {
-            Call::Upload { bytes, .. } => *bytes,
-            _ => 0,
-        });
+        let uploads = calls.iter().map(Call::uploads).sum();
         // SAFETY: the context is current. Whatever fails in between, the capture is ended, and what it noted is destroyed.
         unsafe {
-            let mut staging = Staging::new(lengths.sum()).map_err(failed)?;
+            let mut staging = Staging::new(uploads).map_err(failed)?;
             // The host's memory: written now, so that a page that was never touched isn't what is captured.
             staging.bytes().fill(0);
             let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
             result::stream::begin_capture(stream, mode).map_err(failed)?;
             let mut launches = Vec::with_capacity(calls.len());
-            let noted = run_all(driver, calls, staging.bytes(), |call| {
-                launches.push(match call {
-                    Call::Launch { kernel, grid, .. } => {
-                        Some((last_noted(stream)?, driver.launch_of(kernel, *grid)))
-                    }
-                    _ => None,
-                });
-                Ok(())
-            });
-            let graph = result::stream::end_capture(stream).map_err(failed);
-            noted?;
-            let graph = graph?;
+            let noted = note(driver, calls, staging.bytes(), &mut launches);
+            let graph = result::stream::end_capture(stream).map_err(failed)?;
+            if let Err(error) = noted {
+                let _ = result::graph::destroy(graph);
+                return Err(error);
+            }
             let none = sys::CUgraphInstantiate_flags(0);
             match result::graph::instantiate(graph, none) {
                 Ok(executable) => Ok(Self {
@@ -116,6 +107,43 @@ impl Recorded {
         // SAFETY: the context lives as long as the program.
         unsafe { result::ctx::set_current(self.context) }.map_err(|e| Error::call("a graph", e))
     }
+}
+
+/// Lets the driver's stream, which is captured, note `calls`; of launches it is kept where they are.
+///
+/// # Safety
+/// As each of the calls; `bytes` stay where they are as long as the graph.
+unsafe fn note(
+    driver: &Driver,
+    calls: &[Call],
+    mut bytes: &[u8],
+    launches: &mut Vec<Option<(sys::CUgraphNode, Launch)>>,
+) -> Result<(), Error> {
+    for call in calls {
+        let (these, rest) = bytes.split_at(call.uploads());
+        bytes = rest;
+        // SAFETY: the caller's.
+        let place = unsafe {
+            match call {
+                // Not through memory that other uploads use too.
+                Call::Upload { to, .. } => {
+                    result::memcpy_htod_async(*to, these, driver.stream)
+                        .map_err(|e| Error::call("recording a graph", e))?;
+                    None
+                }
+                Call::Launch { kernel, grid, .. } => {
+                    run(driver, call, these)?;
+                    Some((last_noted(driver.stream)?, driver.launch_of(kernel, *grid)))
+                }
+                _ => {
+                    run(driver, call, these)?;
+                    None
+                }
+            }
+        };
+        launches.push(place);
+    }
+    Ok(())
 }
 
 /// What a stream that is captured noted last.

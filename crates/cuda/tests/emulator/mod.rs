@@ -44,7 +44,11 @@ fn build() -> Result<libloading::Library, String> {
             "no C++ compiler `{compiler}` to run the kernels on the CPU"
         ));
     }
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    // Where the tests were built; on another machine that has only the programs, where temporary files go.
+    let mut folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    if !folder.is_dir() {
+        folder = std::env::temp_dir();
+    }
     let name = folder.join(format!("emulator-{}", std::process::id()));
     let (source, object) = (name.with_extension("cpp"), name.with_extension("so"));
     let mut kernels = cuda::kernels::source();
@@ -143,6 +147,15 @@ pub fn or_real_gpu(precision: Precision) -> Option<Arc<Gpu>> {
     };
     let number = number.parse().expect("NEURALTALK_TEST_GPU is a number");
     Some(Gpu::open(number, precision, &Folder::none()).expect("the GPU opens"))
+}
+
+std::thread_local! {
+    static REFUSE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// The next upload of this thread fails.
+pub fn refuse_next() {
+    REFUSE.with(|refuse| refuse.set(true));
 }
 
 /// The kernels that ran in this process.
@@ -314,6 +327,12 @@ unsafe impl Backend for Emulator {
     }
 
     unsafe fn upload(&self, to: u64, bytes: &[u8]) -> Result<(), Error> {
+        if REFUSE.with(|refuse| refuse.take()) {
+            return Err(Error::Call {
+                what: "copying".into(),
+                reason: "as the test asked".into(),
+            });
+        }
         self.check(to, bytes.len());
         self.called(Call::Upload(bytes.len()));
         // SAFETY: the range was checked.
@@ -325,11 +344,13 @@ unsafe impl Backend for Emulator {
         Ok(Mark(0))
     }
 
-    unsafe fn upload_beside(&self, to: u64, bytes: &[u8], _: Mark) -> Result<(), Error> {
-        self.check(to, bytes.len());
-        self.called(Call::Beside(bytes.len()));
-        // SAFETY: the range was checked; nothing is queued here, work is done when it is asked for.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to as *mut u8, bytes.len()) };
+    unsafe fn upload_beside(&self, parts: &[(u64, &[u8])], _: Mark) -> Result<(), Error> {
+        for &(to, bytes) in parts {
+            self.check(to, bytes.len());
+            self.called(Call::Beside(bytes.len()));
+            // SAFETY: the range was checked; nothing is queued here, work is done when it is asked for.
+            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to as *mut u8, bytes.len()) };
+        }
         Ok(())
     }
 
