@@ -149,23 +149,23 @@ fn passages_unused_for_long_are_forgotten() {
         return;
     };
     for round in 0..3 {
-        for length in 10..60 {
+        for length in 10..90 {
             scale(&gpu, &vec![1.0; length]);
         }
         assert_eq!(gpu.replayed(), 0, "round {round}");
     }
     for replayed in [0, 10] {
-        for length in 50..60 {
+        for length in 80..90 {
             scale(&gpu, &vec![1.0; length]);
         }
         assert_eq!(gpu.replayed(), replayed);
     }
     // One that is used now and then stays.
-    for length in 60..100 {
+    for length in 90..170 {
         scale(&gpu, &vec![1.0; length]);
-        scale(&gpu, &[1.0; 59]);
+        scale(&gpu, &[1.0; 89]);
     }
-    assert_eq!(gpu.replayed(), 50);
+    assert_eq!(gpu.replayed(), 90);
 }
 
 #[test]

@@ -189,6 +189,9 @@ impl Run<'_> {
             let mut batch = Batch::of_sentences(&self.job.train, picks);
             let stored = &self.job.features;
             (batch.regions, batch.dimension) = (stored.regions(), stored.dimension());
+            if self.job.critic.is_none() {
+                step::round_pictures(&mut batch);
+            }
             let pictures = Pictures {
                 features: table.pick(&batch.pictures),
                 learning: false,

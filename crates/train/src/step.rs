@@ -110,12 +110,21 @@ impl<T: Element> Trainer<T> {
     ) -> Pass<T> {
         let sentences = batch.sentences.len();
         assert!(sentences > 0, "a batch has sentences");
+        let device = self.decoder.device();
         let packed = batch.packed();
+        let count = packed.rows();
+        let rounded = match device.gpu() {
+            Some(_) => Rounded::new(&packed, weights),
+            None => None,
+        };
+        let (packed, row_weights) = match &rounded {
+            Some(rounded) => (&rounded.packed, Some(&rounded.weights[..])),
+            None => (&packed, weights),
+        };
         let objective = Objective {
-            weights,
+            weights: row_weights,
             smoothing: self.smoothing,
         };
-        let device = self.decoder.device();
         let (words, gradients, to_features) = device.install(|| {
             let mut tape = Tape::new(device);
             let bound = self.decoder.parameters().bind(&mut tape);
@@ -123,7 +132,7 @@ impl<T: Element> Trainer<T> {
                 true => tape.parameter(pictures.features),
                 false => tape.constant(pictures.features),
             };
-            let sentences = borrow(batch, &packed);
+            let sentences = borrow(batch, packed);
             let decoder = &self.decoder;
             let (loss, words) =
                 decoder.loss_on(&mut tape, &bound, features, &sentences, objective, dropout);
@@ -139,7 +148,10 @@ impl<T: Element> Trainer<T> {
             let weights = weights.filter(|p| p.regularized).map(|p| &p.value);
             0.5 * self.regc * update::squared_sum(weights)
         };
-        let words = words.into_vec();
+        let mut words = words.into_vec();
+        if let Some(Rounded { places, .. }) = &rounded {
+            words = places.iter().map(|&place| words[place]).collect();
+        }
         let total: f64 = words.iter().sum();
         let size = sentences as f64;
         let loss = match weights {
@@ -153,7 +165,7 @@ impl<T: Element> Trainer<T> {
             cost: Cost {
                 loss: loss / size,
                 regularization: penalty / size,
-                ppl2: ppl2(total, packed.rows()),
+                ppl2: ppl2(total, count),
             },
             features: to_features,
             gradients,
@@ -171,6 +183,53 @@ impl<T: Element> Trainer<T> {
             self.regc,
             self.clip,
         )
+    }
+}
+
+/// Adds pictures that no sentence is about, for the same reason as [`Rounded`]: of a hundred sentences drawn at random now two,
+/// now three are about the same picture.
+pub(crate) fn round_pictures(batch: &mut Batch) {
+    let part = batch.sentences.len().div_ceil(PARTS).max(1);
+    let count = batch.pictures.len().next_multiple_of(part);
+    if let Some(&first) = batch.pictures.first() {
+        batch.pictures.resize(count, first);
+    }
+}
+
+/// Steps are a multiple of this, rows of a step and pictures one of the sentences over this.
+const PARTS: usize = 4;
+
+/// A batch for a GPU, which replays steps of a shape that it has seen (`cuda`): shapes of like batches are made the same by rows
+/// that count nothing. Their losses weigh 0, and so do all gradients that go through them.
+struct Rounded<T> {
+    packed: data::Packed,
+    /// How much each row counts.
+    weights: Vec<T>,
+    /// Where the batch's rows are.
+    places: Vec<usize>,
+}
+
+impl<T: Element> Rounded<T> {
+    /// Batches of more sentences than this keep a GPU busy as they are.
+    const MOST: usize = 256;
+
+    /// None where rounding isn't worth it; `weights` are those of the batch's rows, 1 if there are none.
+    fn new(packed: &data::Packed, weights: Option<&[T]>) -> Option<Self> {
+        let sentences = packed.live.first().copied().unwrap_or(0);
+        if sentences > Self::MOST {
+            return None;
+        }
+        let rows = sentences.div_ceil(PARTS).max(1);
+        let (packed, places) = packed.rounded(rows, PARTS);
+        let mut all = vec![T::ZERO; packed.rows()];
+        for (n, &place) in places.iter().enumerate() {
+            all[place] = weights.map_or(T::ONE, |weights| weights[n]);
+        }
+        Some(Self {
+            packed,
+            weights: all,
+            places,
+        })
     }
 }
 

@@ -104,7 +104,7 @@ const SHORTEST: usize = 8;
 /// Longer ones have kernels that run long, as an encoder's have.
 const LONGEST: usize = 4096;
 /// Passages kept; the one unused for longest goes first.
-const MOST: usize = 32;
+const MOST: usize = 64;
 
 /// See the top of this file. Calls of several threads come in some order, which is that of the device.
 #[derive(Default)]
