@@ -216,6 +216,21 @@ fn what_the_original_spells_with_a_capital_is_understood_and_negative_numbers_ar
             ran.err
         );
     }
+    // The dataset as an option, which driver.py has; once is enough.
+    for named in ["-d shapes", "--dataset shapes", "--dataset=shapes"] {
+        let ran = run_in(dir, &format!("train {named} --tanhc-version 2 -q"));
+        assert!(
+            ran.err.contains("option `tanhc-version` is 2"),
+            "{}",
+            ran.err
+        );
+    }
+    let ran = run_in(dir, "train shapes -d shapes -q");
+    assert!(
+        ran.code == 2 && ran.err.contains("cannot be used with"),
+        "{}",
+        ran.err
+    );
     let ran = run_in(dir, "train shapes --learning-rate -1 -q");
     assert!(
         ran.code == 2 && ran.err.contains("`learning-rate` is -1"),

@@ -40,6 +40,16 @@ pub(crate) struct Args {
     #[command(flatten)]
     flags: Flags,
 
+    /// The dataset as `driver.py` names it
+    #[arg(
+        short = 'd',
+        long = "dataset",
+        value_name = "DATASET",
+        hide = true,
+        conflicts_with = "dataset"
+    )]
+    named: Option<String>,
+
     /// TOML file with options, keys as here without the dashes; flags win over it
     #[arg(long, value_name = "FILE", help_heading = FILES)]
     config: Option<PathBuf>,
@@ -53,7 +63,7 @@ pub(crate) struct Args {
 }
 
 /// What was given, under the keys of [`train::Options`]; what was not is left out.
-#[derive(Debug, Default, clap::Args, Serialize)]
+#[derive(Debug, Default, Clone, clap::Args, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Flags {
     /// Folder or file with a dataset, or a name under data/
@@ -434,7 +444,9 @@ pub(crate) struct Flags {
 
 /// Trains a new run.
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    let options = resolve(args.config.as_deref(), &args.flags)?;
+    let mut flags = args.flags.clone();
+    flags.dataset = flags.dataset.or_else(|| args.named.clone());
+    let options = resolve(args.config.as_deref(), &flags)?;
     match options.device.as_str() {
         "cuda" => {
             // Before the data is read, which may take a while.
