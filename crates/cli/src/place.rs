@@ -9,6 +9,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 
 use crate::exit::{Failure, cannot};
 use checkpoint::Checkpoint;
+use train::Kind;
 
 /// NeuralTalk's name for a feature file, whatever made the features.
 pub(crate) const FEATURES: &str = "vgg_feats.mat";
@@ -36,15 +37,38 @@ pub(crate) fn features(dataset: &Path) -> PathBuf {
     folder(dataset).join(FEATURES)
 }
 
+/// A CHECKPOINT argument.
+#[derive(Debug, Clone)]
+pub(crate) struct Chosen {
+    /// The checkpoint.
+    pub(crate) file: PathBuf,
+    /// The folder of the run that was named, or the one that the file lies in.
+    pub(crate) folder: PathBuf,
+}
+
 /// Reads a CHECKPOINT argument: a file, or the folder of a run for its best checkpoint (its last where there is no best yet).
-pub(crate) fn checkpoint() -> impl TypedValueParser<Value = PathBuf> {
+pub(crate) fn chosen() -> impl TypedValueParser<Value = Chosen> {
     PathBufValueParser::new().try_map(|given| {
         if !given.is_dir() {
-            return Ok(given);
+            let folder = given.with_file_name("");
+            return Ok(Chosen {
+                file: given,
+                folder,
+            });
         }
-        let found = train::run_checkpoint(&given);
-        found.ok_or("a folder that holds no run with a best or last checkpoint")
+        let kinds = [Kind::Best, Kind::Last].into_iter();
+        let found = kinds
+            .filter_map(|kind| train::run_checkpoint(&given, kind))
+            .next();
+        let file = found.ok_or("a folder that holds no run with a best or last checkpoint")?;
+        let folder = given;
+        Ok::<_, &str>(Chosen { file, folder })
     })
+}
+
+/// As [`chosen`], where only the file matters.
+pub(crate) fn checkpoint() -> impl TypedValueParser<Value = PathBuf> {
+    chosen().map(|chosen| chosen.file)
 }
 
 /// What an evaluation reads.
@@ -58,16 +82,15 @@ pub(crate) struct Place {
     pub(crate) pictures: PathBuf,
 }
 
-/// Dataset, features and pictures of an evaluation: what was given, else what the run was trained on that the checkpoint
-/// lies in, else what NeuralTalk would look for. A checkpoint with an encoder needs no features.
+/// Dataset, features and pictures of an evaluation: what was given, else what the run in `folder` was trained on, else what NeuralTalk would look for. A checkpoint with an encoder needs no features.
 pub(crate) fn of_checkpoint(
-    path: &Path,
+    folder: &Path,
     checkpoint: &Checkpoint,
     given_dataset: Option<&str>,
     given_features: Option<&Path>,
     given_pictures: Option<&Path>,
 ) -> anyhow::Result<Place> {
-    let config = path.with_file_name("config.toml");
+    let config = folder.join("config.toml");
     let run = match given_dataset.is_none() && config.exists() {
         true => Some(train::Options::load(&config)?),
         false => None,

@@ -6,7 +6,7 @@
 //! terminal, else a line every ten seconds.
 
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -62,8 +62,7 @@ fn watch(
         // The reader of our output is gone. `last` was saved all the same.
         return Err(error.into());
     }
-    let took = display.started.elapsed();
-    summary(folder, &outcome?, took, display.saved, display.out)
+    summary(folder, &outcome?, display.started.elapsed(), display.out)
 }
 
 /// A flag that Ctrl-C (or SIGTERM) raises; a second Ctrl-C ends the process at once.
@@ -96,8 +95,6 @@ struct Display<'a> {
     total: u64,
     max_epochs: u64,
     best: Option<f64>,
-    /// The checkpoints that this process saved last: best and last.
-    saved: [Option<PathBuf>; 2],
     failure: Option<std::io::Error>,
 }
 
@@ -123,7 +120,6 @@ impl<'a> Display<'a> {
             total: 0,
             max_epochs: 0,
             best: None,
-            saved: [None, None],
             failure: None,
         }
     }
@@ -150,16 +146,11 @@ impl<'a> Display<'a> {
                 self.bar.suspend(|| eprintln!("warning: {message}"));
                 Ok(())
             }
-            Event::Saved { kind, path, .. } => {
-                match kind {
-                    Kind::Best => self.saved[0] = Some(path.clone()),
-                    Kind::Last => self.saved[1] = Some(path.clone()),
-                    Kind::Epoch(_) => {}
-                }
-                Ok(())
-            }
-            // The three ends are the outcome.
-            Event::Finished { .. } | Event::Interrupted { .. } | Event::Diverged { .. } => Ok(()),
+            // Saves follow from the evaluations; the three ends are the outcome.
+            Event::Saved { .. }
+            | Event::Finished { .. }
+            | Event::Interrupted { .. }
+            | Event::Diverged { .. } => Ok(()),
         }
     }
 
@@ -321,16 +312,11 @@ fn summary(
     folder: &Path,
     outcome: &Outcome,
     duration: Duration,
-    saved: [Option<PathBuf>; 2],
     out: &mut dyn Write,
 ) -> anyhow::Result<Exit> {
     let seconds = duration.as_secs_f64();
-    // A run that was resumed at its end has saved nothing more.
-    let [best_file, last_file] = match saved {
-        [None, None] => [train::run_checkpoint(folder), None],
-        saved => saved,
-    };
-    let folder = folder.display();
+    let [best_file, last_file] =
+        [Kind::Best, Kind::Last].map(|kind| train::run_checkpoint(folder, kind));
     match outcome {
         Outcome::Finished { reason, best } => {
             let why = match reason {
@@ -343,6 +329,10 @@ fn summary(
                 writeln!(out, "best    {best:.4} on the validation split")?;
             }
             match (best_file, last_file) {
+                // Elsewhere the file alone doesn't tell what it was trained on.
+                (Some(file), _) if file.parent() != Some(folder) => {
+                    writeln!(out, "next    neuraltalk eval {}", folder.display())?;
+                }
                 (Some(file), _) => writeln!(out, "next    neuraltalk eval {}", file.display())?,
                 (None, Some(file)) => {
                     writeln!(out, "next    neuraltalk inspect {}", file.display())?;
@@ -353,7 +343,7 @@ fn summary(
         }
         Outcome::Interrupted { iteration } => {
             writeln!(out, "stopped at step {iteration}, saved")?;
-            writeln!(out, "next    neuraltalk resume {folder}")?;
+            writeln!(out, "next    neuraltalk resume {}", folder.display())?;
             Ok(Exit::Interrupted)
         }
         Outcome::Diverged { message } => {

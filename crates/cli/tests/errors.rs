@@ -247,8 +247,15 @@ fn a_run_with_its_checkpoints_elsewhere_is_found_by_its_folder() {
     let sizes = "--hidden-size 8 --image-encoding-size 8 --word-encoding-size 8 -m 1 -q";
     let out = run_in(dir, &format!("train shapes {sizes} --run runs/one -o kept")).ok();
     let next = out.lines().last().expect("lines");
-    let file = next.strip_prefix("next    neuraltalk eval ").expect(next);
-    assert!(file.ends_with("kept/one-best.safetensors"), "{file}");
+    // The file alone would not say what it was trained on.
+    assert_eq!(next, "next    neuraltalk eval runs/one");
+    assert!(dir.join("kept/one-best.safetensors").exists());
+    run_in(dir, "eval runs/one").ok();
+    run_in(&dir.join("runs/one"), "inspect .").ok();
+    // Nothing more to do; what there is is found again.
+    let out = run_in(&dir.join("runs/one"), "resume . -q").ok();
+    assert!(out.ends_with("next    neuraltalk eval .\n"), "{out}");
+    assert!(!out.contains("step 0"), "{out}");
     run_in(dir, "inspect runs/one").ok();
     run_in(dir, "check-data shapes --checkpoint runs/one").ok();
     // Without a best checkpoint the last is named.

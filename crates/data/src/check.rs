@@ -81,6 +81,7 @@ pub fn check_watched(
     options: &CheckOptions,
     done: &(dyn Fn() + Sync),
 ) -> Report {
+    let whole = refused.is_empty();
     let refused = refused.iter().map(|refused| {
         let kind = ProblemKind::RefusedRecord {
             record: refused.record,
@@ -91,7 +92,7 @@ pub fn check_watched(
     let mut problems: Vec<_> = refused.collect();
     splits(dataset, options, &mut problems);
     if let Some(features) = features {
-        whole_features(dataset, features, options, &mut problems);
+        whole_features(dataset, features, options, whole, &mut problems);
     }
     let mut seen = Seen::default();
     let mut readable = 0;
@@ -168,6 +169,7 @@ fn whole_features(
     dataset: &Dataset,
     features: &Features,
     options: &CheckOptions,
+    whole: bool,
     problems: &mut Vec<Problem>,
 ) {
     let found = features.dimension();
@@ -176,13 +178,16 @@ fn whole_features(
         problems.push(Problem::of_dataset(Severity::Error, kind));
     }
     if dataset.images.len() < features.len() {
-        let kind = ProblemKind::MoreVectorsThanPictures {
-            vectors: features.len(),
-            pictures: dataset.images.len(),
-        };
         let last = dataset.images.iter().map(|image| image.imgid).max();
         let wanted = last.map_or(0, |last| last as usize + 1);
-        let severity = match features.len() > wanted && !options.allow_extra_features {
+        let kind = ProblemKind::MoreVectorsThanPictures {
+            vectors: features.len(),
+            needed: wanted,
+            pictures: dataset.images.len(),
+        };
+        // What a record that was refused would have needed, nobody knows.
+        let too_many = features.len() > wanted && whole;
+        let severity = match too_many && !options.allow_extra_features {
             true => Severity::Error,
             false => Severity::Warning,
         };

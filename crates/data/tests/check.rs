@@ -163,7 +163,7 @@ fn features_of_another_dataset_are_noticed() {
     let features = Features::from_rows("f", 1, vec![1.0; 7]);
     let report = check(&dataset, Some(&features), &CheckOptions::default());
     let lines: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
-    let want = "warning: 7 feature vectors for 6 pictures: is it another dataset's file?";
+    let want = "warning: 7 feature vectors for 6 pictures, whose imgids need 10: is it another dataset's file?";
     assert!(lines.iter().any(|line| line == want), "{lines:?}");
     // Beyond the largest imgid, 9, training refuses them, unless it is told that it may.
     for (vectors, allowed, want) in [

@@ -4,7 +4,7 @@
 //! here no name can be a command, and two pictures of one name are an error.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -55,7 +55,7 @@ fn copy(source: &Path, folder: &Path) -> Result<(), ReportError> {
         ))
     })?;
     let target = folder.join(name);
-    // A picture that is in the folder already is replaced by itself: it is open before the rename.
-    let mut file = File::open(source).map_err(unreadable)?;
-    write_file(&target, |out| io::copy(&mut file, out).map(|_| ()))
+    // A picture that is in the folder already is replaced by itself: it was read before the rename.
+    let bytes = fs::read(source).map_err(unreadable)?;
+    write_file(&target, |out| out.write_all(&bytes))
 }

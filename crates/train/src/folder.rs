@@ -107,21 +107,26 @@ fn writable(folder: &Path) -> Result<(), TrainError> {
     made.map_err(TrainError::write(folder))
 }
 
-/// The best checkpoint of the run in a folder, its last where there is no best yet; none if it has neither.
-pub fn run_checkpoint(run: &Path) -> Option<PathBuf> {
+/// A checkpoint of the run in a folder, if it is there.
+pub fn run_checkpoint(run: &Path, kind: Kind) -> Option<PathBuf> {
     // A folder that has only checkpoints may have lost its config.
     let options = Options::load(&run.join("config.toml")).unwrap_or_default();
-    let files = [Kind::Best, Kind::Last].map(|kind| checkpoint_in(run, &options, kind));
-    files.into_iter().find(|file| file.is_file())
+    let file = checkpoint_in(run, &options, kind);
+    file.is_file().then_some(file)
 }
 
 /// [`Kind::file_name`]; in a folder that runs may share, the run's name goes before.
 fn checkpoint_in(run: &Path, options: &Options, kind: Kind) -> PathBuf {
     let file = kind.file_name();
-    match (&options.checkpoint_output_directory, run.file_name()) {
-        (None, _) => run.join(file),
-        (Some(folder), None) => folder.join(file),
-        (Some(folder), Some(run)) => folder.join(format!("{}-{file}", run.to_string_lossy())),
+    let Some(folder) = &options.checkpoint_output_directory else {
+        return run.join(file);
+    };
+    // `.` and `..` have no name of their own.
+    let whole = run.canonicalize();
+    let whole = whole.as_deref().unwrap_or(run);
+    match run.file_name().or(whole.file_name()) {
+        None => folder.join(file),
+        Some(name) => folder.join(format!("{}-{file}", name.to_string_lossy())),
     }
 }
 

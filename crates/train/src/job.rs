@@ -49,11 +49,13 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Opens the data; `from` (a checkpoint and its file) decides vocabulary and sizes if given.
+    /// Opens the data; `from` (a checkpoint and its file) decides vocabulary and sizes if given. What only looks wrong is refused
+    /// where a run `begins`, and not when it goes on.
     pub(crate) fn open(
         mut options: Options,
         from: Option<(&Checkpoint, &Path)>,
         device: Device,
+        begins: bool,
     ) -> Result<Self, TrainError> {
         let path = dataset_path(&options.dataset);
         let mut dataset = Dataset::open(&path)?;
@@ -81,7 +83,8 @@ impl Job {
             Some(vision) => vision.no_features(),
             None => {
                 let features = stored_features(&options, &path)?;
-                check_columns(&dataset, &features, options.allow_extra_features)?;
+                check_columns(&dataset, &features, options.allow_extra_features || !begins)?;
+                check_numbers(&dataset, &features)?;
                 check_regions(&options, &features)?;
                 features
             }
@@ -157,24 +160,6 @@ impl Job {
         }
     }
 
-    /// What makes stored features useless, if something does: looked for when a cost or a perplexity is not finite.
-    pub(crate) fn non_finite_features(&self) -> Option<TrainError> {
-        if self.vision.is_some() {
-            return None;
-        }
-        let mut images = self.train.images.iter().chain(&self.val.images);
-        images.find_map(|image| {
-            let row = self.features.row(image.imgid)?;
-            let at = row.iter().position(|x| !x.is_finite())?;
-            Some(TrainError::NonFinite {
-                features: self.features.name().to_owned(),
-                imgid: image.imgid,
-                at,
-                value: row[at],
-            })
-        })
-    }
-
     /// A fresh decoder.
     ///
     /// # Errors
@@ -183,7 +168,9 @@ impl Job {
         let config = self
             .options
             .decoder(self.features.dimension(), self.vocabulary.len());
-        room_for(&config)?;
+        if self.device.gpu().is_none() {
+            room_for(&config)?;
+        }
         let bias = self
             .vocabulary
             .initial_bias()
@@ -309,6 +296,23 @@ fn check_columns(dataset: &Dataset, features: &Features, more: bool) -> Result<(
             missing.len()
         ),
     })
+}
+
+/// A cost that is no number would look like divergence.
+fn check_numbers(dataset: &Dataset, features: &Features) -> Result<(), TrainError> {
+    let used = dataset.images.iter();
+    for image in used.filter(|image| matches!(image.split, Split::Train | Split::Val)) {
+        let row = features.row(image.imgid).unwrap_or(&[]);
+        if let Some(at) = row.iter().position(|x| !x.is_finite()) {
+            return Err(TrainError::NonFinite {
+                features: features.name().to_owned(),
+                imgid: image.imgid,
+                at,
+                value: row[at],
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Columns and pictures go by imgid: two pictures can't share one.

@@ -123,7 +123,7 @@ pub fn resume(run: &Path, overrides: &Overrides, sink: Sink) -> Result<Outcome, 
         return begin(job, folder, trainer, sink);
     }
     let checkpoint = checkpoint::load(&last)?;
-    let mut job = Job::open(options, Some((&checkpoint, &last)), device)?;
+    let mut job = Job::open(options, Some((&checkpoint, &last)), device, false)?;
     let (trainer, progress) = snapshot::restore(&mut job, &checkpoint, &last)?;
     drop(checkpoint);
     let recorder = Recorder::open(&folder, &job, progress.iteration, sink)?;
@@ -141,7 +141,7 @@ pub fn resume(run: &Path, overrides: &Overrides, sink: Sink) -> Result<Outcome, 
 /// A job at its first step, from `init-model-from` or from random weights.
 fn fresh(options: Options, device: Device) -> Result<(Job, Trainer), TrainError> {
     let Some(path) = options.init_model_from.clone() else {
-        let job = Job::open(options, None, device)?;
+        let job = Job::open(options, None, device, true)?;
         let trainer = job.trainer(job.new_decoder()?);
         return Ok((job, trainer));
     };
@@ -149,7 +149,7 @@ fn fresh(options: Options, device: Device) -> Result<(Job, Trainer), TrainError>
     if options.encoder.is_some() {
         checkpoint.encoder = None;
     }
-    let job = Job::open(options, Some((&checkpoint, &path)), device)?;
+    let job = Job::open(options, Some((&checkpoint, &path)), device, true)?;
     let mut decoder = snapshot::decoder(&checkpoint, &path, &job.device)?;
     if job.options.objective == Objective::SelfCritical {
         decoder.divide_logits(job.options.initial_temperature);

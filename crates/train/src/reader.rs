@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use data::picture::{
-    Augmentation, ChannelOrder, DecodeLimits, Picture, PictureError, Preprocessing, Sampling,
-    Weighed, open,
+    Augmentation, Change, ChannelOrder, DecodeLimits, Picture, PictureError, Preprocessing,
+    Sampling, Weighed, open,
 };
 use models::encoder::pixels_from_planes;
 use tensor::pictures::{Axis, Finish, Pictures, Source};
@@ -59,22 +59,24 @@ impl Reader {
             None => Augmentation::OFF.draw(0, 0, 0),
             Some(epoch) => self.augmentation.draw(self.seed, epoch, imgid.into()),
         };
-        if self.device.gpu().is_some() {
-            let decoded = self.decoders.map(imgids.len(), |n| {
-                let picture = open(file(&imgids[n]), &limits)?;
-                let (width, height) = (picture.width, picture.height);
-                let sampling = prepare.sampling(width, height, &change(imgids[n]));
-                Ok((picture, sampling))
-            });
-            let decoded: Result<Vec<_>, PictureError> = decoded.into_iter().collect();
-            if let Some(pictures) = on_gpu(&self.device, &decoded?, prepare) {
+        let picture = |n: usize| open(file(&imgids[n]), &limits);
+        let planes = if self.device.gpu().is_some() {
+            let decoded = self.decoders.map(imgids.len(), picture).into_iter();
+            let decoded: Vec<Picture> = decoded.collect::<Result<_, _>>()?;
+            let changes: Vec<Change> = imgids.iter().map(|&imgid| change(imgid)).collect();
+            let bytes: usize = decoded.iter().map(|picture| picture.rgb.len()).sum();
+            if bytes <= MOST_ON_GPU
+                && let Some(pictures) = on_gpu(&self.device, &decoded, &changes, prepare)
+            {
                 return Ok(Read::Pictures(Box::new(pictures)));
             }
-        }
-        let planes = self.decoders.map(imgids.len(), |n| {
-            let picture = open(file(&imgids[n]), &limits)?;
-            Ok(prepare.apply_changed(&picture, &change(imgids[n])))
-        });
+            let planes = |n: usize| Ok(prepare.apply_changed(&decoded[n], &changes[n]));
+            self.decoders.map(imgids.len(), planes)
+        } else {
+            self.decoders.map(imgids.len(), |n| {
+                Ok(prepare.apply_changed(&picture(n)?, &change(imgids[n])))
+            })
+        };
         let planes: Result<Vec<Vec<f32>>, PictureError> = planes.into_iter().collect();
         let planes = planes?.concat();
         let pixels = pixels_from_planes(&self.device, &planes, prepare.size);
@@ -82,14 +84,22 @@ impl Reader {
     }
 }
 
-/// Decoded pictures with how each is to be sampled, copied to the GPU; none if they are too many for it.
+/// Bytes of decoded pictures that go to a GPU at most: larger ones are prepared here, and a few numbers go there.
+const MOST_ON_GPU: usize = 256 << 20;
+
+/// Decoded pictures with how each is to be changed, copied to the GPU; none if they are too many for it.
 fn on_gpu(
     device: &Device,
-    decoded: &[(Picture, Sampling)],
+    decoded: &[Picture],
+    changes: &[Change],
     prepare: &Preprocessing,
 ) -> Option<Pictures> {
+    let pairs = decoded.iter().zip(changes);
+    let samplings = pairs.map(|(p, change)| prepare.sampling(p.width, p.height, change));
+    let samplings: Vec<Sampling> = samplings.collect();
     let sources: Vec<_> = decoded
         .iter()
+        .zip(&samplings)
         .map(|(picture, sampling)| Source {
             width: picture.width,
             rgb: &picture.rgb,

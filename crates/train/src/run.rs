@@ -292,11 +292,6 @@ impl Run<'_> {
     }
 
     fn diverge(mut self, cost: f64, message: String) -> Result<Outcome, TrainError> {
-        if !cost.is_finite()
-            && let Some(error) = self.job.non_finite_features()
-        {
-            return Err(error);
-        }
         let finite = |x: f64| x.is_finite().then_some(x);
         self.recorder.tell(&Event::Diverged {
             iteration: self.progress.iteration,

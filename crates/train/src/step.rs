@@ -189,15 +189,23 @@ impl<T: Element> Trainer<T> {
 /// Adds pictures that no sentence is about, for the same reason as [`Rounded`]: of a hundred sentences drawn at random now two,
 /// now three are about the same picture.
 pub(crate) fn round_pictures(batch: &mut Batch) {
-    let part = batch.sentences.len().div_ceil(PARTS).max(1);
-    let count = batch.pictures.len().next_multiple_of(part);
-    if let Some(&first) = batch.pictures.first() {
+    if let (Some(part), Some(&first)) = (part(batch.sentences.len()), batch.pictures.first()) {
+        let count = batch.pictures.len().next_multiple_of(part);
         batch.pictures.resize(count, first);
     }
 }
 
 /// Steps are a multiple of this, rows of a step and pictures one of the sentences over this.
 const PARTS: usize = 4;
+/// Batches of more sentences than this keep a GPU busy as they are.
+const MOST_ROUNDED: usize = 256;
+
+/// What rows and pictures of so many sentences are to be a multiple of; none where rounding isn't worth it.
+fn part(sentences: usize) -> Option<usize> {
+    (1..=MOST_ROUNDED)
+        .contains(&sentences)
+        .then(|| sentences.div_ceil(PARTS))
+}
 
 /// A batch for a GPU, which replays steps of a shape that it has seen (`cuda`): shapes of like batches are made the same by rows
 /// that count nothing. Their losses weigh 0, and so do all gradients that go through them.
@@ -210,16 +218,9 @@ struct Rounded<T> {
 }
 
 impl<T: Element> Rounded<T> {
-    /// Batches of more sentences than this keep a GPU busy as they are.
-    const MOST: usize = 256;
-
     /// None where rounding isn't worth it; `weights` are those of the batch's rows, 1 if there are none.
     fn new(packed: &data::Packed, weights: Option<&[T]>) -> Option<Self> {
-        let sentences = packed.live.first().copied().unwrap_or(0);
-        if sentences > Self::MOST {
-            return None;
-        }
-        let rows = sentences.div_ceil(PARTS).max(1);
+        let rows = part(packed.live.first().copied().unwrap_or(0))?;
         let (packed, places) = packed.rounded(rows, PARTS);
         let mut all = vec![T::ZERO; packed.rows()];
         for (n, &place) in places.iter().enumerate() {

@@ -247,7 +247,11 @@ impl Vision {
 pub fn pictures_folder(dataset: &Path) -> PathBuf {
     let folder = match dataset.is_dir() {
         true => dataset,
-        false => dataset.parent().unwrap_or(Path::new("")),
+        // A bare file name lies in the present folder.
+        false => match dataset.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        },
     };
     let inside = folder.join("imgs");
     match inside.is_dir() || dataset.is_dir() {

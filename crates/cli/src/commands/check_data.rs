@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     features: Option<PathBuf>,
 
-    /// Folder of the pictures [default: imgs in the dataset's folder, or that folder itself, where they are there]
+    /// Folder of the pictures [default: imgs in the dataset's folder, or the one that a dataset's file lies in, where they are there]
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
 

@@ -17,7 +17,7 @@ use crate::device::DeviceArgs;
 use crate::evaluate::{self, Choice};
 use crate::exit::Exit;
 use crate::model::Model;
-use crate::place;
+use crate::place::{self, Chosen};
 use crate::scores::Scores;
 use crate::shortened::counted;
 
@@ -36,8 +36,8 @@ Examples:
   neuraltalk eval model.p --split val --max-images 100 --json")]
 pub(crate) struct Args {
     /// A checkpoint: .safetensors, NeuralTalk's .p, or a run's folder for its best
-    #[arg(value_name = "CHECKPOINT", value_parser = place::checkpoint())]
-    checkpoint: PathBuf,
+    #[arg(value_name = "CHECKPOINT", value_parser = place::chosen())]
+    checkpoint: Chosen,
 
     /// Dataset [default: the one in the checkpoint, under data/]
     #[arg(long, value_name = "DIR")]
@@ -72,7 +72,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
     max_images: i64,
 
-    /// Copy the pictures into this folder
+    /// Copy the pictures into this folder; exit code 1 if some can't be
     #[arg(short, long, value_name = "DIR")]
     dump_folder: Option<PathBuf>,
 
@@ -100,9 +100,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     place::writable(&args.result_struct_filename)?;
     let device = args.device.open()?;
-    let model = Model::load(&args.checkpoint, &device)?;
+    let model = Model::load(&args.checkpoint.file, &device)?;
     let place = place::of_checkpoint(
-        &args.checkpoint,
+        &args.checkpoint.folder,
         &model.checkpoint,
         args.dataset.as_deref(),
         args.features.as_deref(),
@@ -162,7 +162,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
     }
     if args.json {
         let report = json!({
-            "checkpoint": args.checkpoint, "dataset": dataset.name, "split": args.split,
+            "checkpoint": args.checkpoint.file, "dataset": dataset.name, "split": args.split,
             "images": images.len(), "beam_size": args.beam_size, "consensus": args.consensus,
             "length_penalty": args.length_penalty, "perplexity": perplexity,
             "scores": scores.json(), "result_struct": args.result_struct_filename,
@@ -238,7 +238,7 @@ fn params(args: &Args) -> serde_json::Map<String, serde_json::Value> {
         "beam_size": args.beam_size,
         "consensus": args.consensus,
         "length_penalty": args.length_penalty,
-        "checkpoint_path": args.checkpoint.to_string_lossy(),
+        "checkpoint_path": args.checkpoint.file.to_string_lossy(),
         "dump_folder": folder.unwrap_or_default(),
         "max_images": args.max_images,
         "split": args.split,

@@ -66,6 +66,8 @@ pub enum ProblemKind {
         vectors: usize,
         /// Pictures of the dataset.
         pictures: usize,
+        /// The largest imgid and 1.
+        needed: usize,
     },
     /// The feature file has no column for this picture.
     NoVector {
@@ -172,9 +174,13 @@ impl fmt::Display for ProblemKind {
                     "the features have {found} numbers each, expected {expected}"
                 )
             }
-            Self::MoreVectorsThanPictures { vectors, pictures } => write!(
+            Self::MoreVectorsThanPictures {
+                vectors,
+                pictures,
+                needed,
+            } => write!(
                 f,
-                "{vectors} feature vectors for {pictures} pictures: is it another dataset's file?"
+                "{vectors} feature vectors for {pictures} pictures, whose imgids need {needed}: is it another dataset's file?"
             ),
             Self::NoVector { vectors } => {
                 write!(f, "no feature vector: the file holds {vectors}, from 0")
