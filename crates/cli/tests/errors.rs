@@ -16,6 +16,9 @@ fn check(name: &str, ran: Ran, dir: &Path) {
     settings.bind(|| insta::assert_snapshot!(name, text));
 }
 
+/// A training of a moment.
+const SMALL: &str = "--hidden-size 8 --image-encoding-size 8 --word-encoding-size 8 -m 1 -q";
+
 fn demo_data(dir: &Path) {
     run_in(dir, "demo-data shapes --images 40").ok();
 }
@@ -244,8 +247,7 @@ fn a_run_with_its_checkpoints_elsewhere_is_found_by_its_folder() {
     let temporary = tempfile::tempdir().unwrap();
     let dir = temporary.path();
     demo_data(dir);
-    let sizes = "--hidden-size 8 --image-encoding-size 8 --word-encoding-size 8 -m 1 -q";
-    let out = run_in(dir, &format!("train shapes {sizes} --run runs/one -o kept")).ok();
+    let out = run_in(dir, &format!("train shapes {SMALL} --run runs/one -o kept")).ok();
     let next = out.lines().last().expect("lines");
     // The file alone would not say what it was trained on.
     assert_eq!(next, "next    neuraltalk eval runs/one");
@@ -259,7 +261,7 @@ fn a_run_with_its_checkpoints_elsewhere_is_found_by_its_folder() {
     run_in(dir, "inspect runs/one").ok();
     run_in(dir, "check-data shapes --checkpoint runs/one").ok();
     // Without a best checkpoint the last is named.
-    let out = run_in(dir, &format!("train shapes {sizes} --run runs/two -w 0.5")).ok();
+    let out = run_in(dir, &format!("train shapes {SMALL} --run runs/two -w 0.5")).ok();
     assert!(
         out.ends_with("next    neuraltalk inspect runs/two/last.safetensors\n"),
         "{out}"
@@ -268,7 +270,7 @@ fn a_run_with_its_checkpoints_elsewhere_is_found_by_its_folder() {
     fs::write(dir.join("taken"), "a file").unwrap();
     let ran = run_in(
         dir,
-        &format!("train shapes {sizes} --run runs/three -o taken"),
+        &format!("train shapes {SMALL} --run runs/three -o taken"),
     );
     assert_eq!(ran.code, 4, "{}{}", ran.out, ran.err);
     assert!(!dir.join("runs/three/config.toml").exists());
@@ -279,8 +281,7 @@ fn pictures_that_cannot_be_copied_lose_no_captions() {
     let temporary = tempfile::tempdir().unwrap();
     let dir = temporary.path();
     demo_data(dir);
-    let sizes = "--hidden-size 8 --image-encoding-size 8 --word-encoding-size 8 -m 1 -q";
-    run_in(dir, &format!("train shapes {sizes} --run run")).ok();
+    run_in(dir, &format!("train shapes {SMALL} --run run")).ok();
     let first = fs::read_dir(dir.join("shapes/imgs")).unwrap().count();
     let json: serde_json::Value =
         serde_json::from_slice(&fs::read(dir.join("shapes/dataset.json")).unwrap()).unwrap();

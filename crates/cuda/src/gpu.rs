@@ -39,8 +39,8 @@ impl std::str::FromStr for Precision {
 
 /// Numbers for an array.
 pub struct Part<'a> {
-    address: u64,
-    bytes: &'a [u8],
+    pub(crate) address: u64,
+    pub(crate) bytes: &'a [u8],
 }
 
 impl<'a> Part<'a> {
@@ -116,16 +116,6 @@ impl Gpu {
         let mut array = self.array(values.len());
         self.upload(&mut array.all_mut(), values);
         array
-    }
-
-    /// Fills `parts`, each with its own numbers, beside what is queued: for a thread that prepares what is needed next. Returns
-    /// when they are there. They wait for what is queued now, whose memory they may have got, and for nothing that comes later.
-    pub fn fill_beside(self: &Arc<Self>, parts: &[Part<'_>]) {
-        let parts = parts.iter().filter(|part| !part.bytes.is_empty());
-        let parts: Vec<_> = parts.map(|part| (part.address, part.bytes)).collect();
-        if !parts.is_empty() {
-            self.upload_beside(&parts);
-        }
     }
 
     /// Room for the bf16 of a matrix, if that is what products need. What lies beyond its columns is never read.

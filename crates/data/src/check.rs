@@ -178,8 +178,7 @@ fn whole_features(
         problems.push(Problem::of_dataset(Severity::Error, kind));
     }
     if dataset.images.len() < features.len() {
-        let last = dataset.images.iter().map(|image| image.imgid).max();
-        let wanted = last.map_or(0, |last| last as usize + 1);
+        let wanted = dataset.columns();
         let kind = ProblemKind::MoreVectorsThanPictures {
             vectors: features.len(),
             needed: wanted,

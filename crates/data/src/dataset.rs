@@ -183,6 +183,12 @@ impl Dataset {
             .flat_map(|image| image.captions.iter().map(move |caption| (image, caption)))
     }
 
+    /// Columns that a feature file needs: the largest imgid and 1.
+    pub fn columns(&self) -> usize {
+        let last = self.images.iter().map(|image| image.imgid).max();
+        last.map_or(0, |last| last as usize + 1)
+    }
+
     /// Pictures of one split.
     pub fn of_split(&self, split: Split) -> impl Iterator<Item = &ImageRecord> {
         self.images.iter().filter(move |image| image.split == split)

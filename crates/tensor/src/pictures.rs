@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use cuda::kernels::{self, Values};
+use cuda::kernels;
+pub use cuda::kernels::Values;
 use cuda::{Array, Gpu, Part};
 
 use crate::{Device, Tensor};
@@ -38,26 +39,13 @@ pub struct Source<'a> {
     pub brightness: f64,
 }
 
-/// What is done with every picture's values.
-#[derive(Debug, Clone, Copy)]
-pub struct Finish {
-    /// Whether they are rounded to 0..=255 when the picture is resized.
-    pub round: bool,
-    /// Whether blue comes first.
-    pub reversed: bool,
-    /// Subtracted from each channel, in the order of the result.
-    pub mean: [f32; 3],
-    /// What each channel is multiplied with afterwards.
-    pub scale: [f32; 3],
-}
-
 /// A batch of pictures on a GPU.
 #[derive(Debug)]
 pub struct Pictures {
     device: Device,
     size: usize,
     count: usize,
-    finish: Finish,
+    values: Values,
     bytes: Array<u8>,
     heads: Array<u32>,
     starts: Array<u32>,
@@ -78,7 +66,7 @@ impl Pictures {
         device: &Device,
         sources: &[Source<'_>],
         size: usize,
-        finish: Finish,
+        values: Values,
     ) -> Option<Self> {
         let gpu: &Arc<Gpu> = device.gpu()?;
         let mut bytes = Vec::with_capacity(sources.iter().map(|source| source.rgb.len()).sum());
@@ -109,7 +97,7 @@ impl Pictures {
             device: device.clone(),
             size,
             count: sources.len(),
-            finish,
+            values,
             bytes: gpu.array(bytes.len()),
             heads: gpu.array(heads.len()),
             starts: gpu.array(starts.len()),
@@ -141,19 +129,7 @@ impl Pictures {
             lines: self.lines,
             size: self.size,
         };
-        let Finish {
-            round,
-            reversed,
-            mean,
-            scale,
-        } = self.finish;
-        let values = Values {
-            round,
-            reversed,
-            mean,
-            scale,
-        };
-        let pixels = kernels::pictures(gpu, all, self.colours.all(), values);
+        let pixels = kernels::pictures(gpu, all, self.colours.all(), self.values);
         Tensor::from_array(&self.device, &[self.count, self.size, self.size, 3], pixels)
     }
 }

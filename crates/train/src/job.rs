@@ -266,8 +266,7 @@ fn count_words(
 
 /// Refuses features without a vector for every picture that has sentences to learn or evaluate.
 fn check_columns(dataset: &Dataset, features: &Features, more: bool) -> Result<(), TrainError> {
-    let last = dataset.images.iter().map(|image| image.imgid).max();
-    let wanted = last.map_or(0, |last| last as usize + 1);
+    let wanted = dataset.columns();
     if wanted < features.len() && !more {
         return Err(TrainError::ExtraFeatures {
             features: features.name().to_owned(),

@@ -44,6 +44,7 @@ use folder::RunFolder;
 pub use folder::run_checkpoint;
 use job::Job;
 use progress::Progress;
+pub use reader::pictures_on_gpu;
 use recorder::Recorder;
 use run::Run;
 
@@ -83,7 +84,7 @@ pub fn default_run_folder(options: &Options) -> PathBuf {
 /// Bad options or data, a folder in use, a disk that refuses.
 pub fn start(options: &Options, run: &Path, sink: Sink) -> Result<Outcome, TrainError> {
     options.validate()?;
-    start_on(job::open_device(options)?, options, run, sink)
+    begin_on(job::open_device(options)?, options, run, sink)
 }
 
 /// As [`start`], on a device that is open already; what the options say of one is only written down.
@@ -97,6 +98,16 @@ pub fn start_on(
     sink: Sink,
 ) -> Result<Outcome, TrainError> {
     options.validate()?;
+    begin_on(device, options, run, sink)
+}
+
+/// A new run with options that were validated.
+fn begin_on(
+    device: Device,
+    options: &Options,
+    run: &Path,
+    sink: Sink,
+) -> Result<Outcome, TrainError> {
     let mut options = options.clone();
     make_absolute(&mut options)?;
     let (job, trainer) = fresh(options, device)?;

@@ -15,7 +15,7 @@ use data::picture::{
     Sampling, Weighed, open,
 };
 use models::encoder::pixels_from_planes;
-use tensor::pictures::{Axis, Finish, Pictures, Source};
+use tensor::pictures::{Axis, Pictures, Source, Values};
 use tensor::{Device, Tensor};
 
 /// Reads pictures.
@@ -66,7 +66,7 @@ impl Reader {
             let changes: Vec<Change> = imgids.iter().map(|&imgid| change(imgid)).collect();
             let bytes: usize = decoded.iter().map(|picture| picture.rgb.len()).sum();
             if bytes <= MOST_ON_GPU
-                && let Some(pictures) = on_gpu(&self.device, &decoded, &changes, prepare)
+                && let Some(pictures) = pictures_on_gpu(&self.device, &decoded, &changes, prepare)
             {
                 return Ok(Read::Pictures(Box::new(pictures)));
             }
@@ -87,8 +87,9 @@ impl Reader {
 /// Bytes of decoded pictures that go to a GPU at most: larger ones are prepared here, and a few numbers go there.
 const MOST_ON_GPU: usize = 256 << 20;
 
-/// Decoded pictures with how each is to be changed, copied to the GPU; none if they are too many for it.
-fn on_gpu(
+/// Decoded pictures with how each is to be changed, copied to the device's GPU; none if it has none, or they are too many for it.
+/// Their pixels are what [`Preprocessing::apply_changed`] makes.
+pub fn pictures_on_gpu(
     device: &Device,
     decoded: &[Picture],
     changes: &[Change],
@@ -109,13 +110,13 @@ fn on_gpu(
             brightness: sampling.brightness,
         })
         .collect();
-    let finish = Finish {
+    let values = Values {
         round: prepare.round,
         reversed: prepare.channels == ChannelOrder::Bgr,
         mean: prepare.mean,
         scale: prepare.scale,
     };
-    Pictures::new(device, &sources, prepare.size, finish)
+    Pictures::new(device, &sources, prepare.size, values)
 }
 
 fn axis(lists: &Weighed) -> Axis<'_> {

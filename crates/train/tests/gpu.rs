@@ -6,10 +6,9 @@ mod toy;
 
 use std::path::Path;
 
-use data::picture::{Augmentation, ChannelOrder, Filter, Fit, Picture, Preprocessing, Weighed};
+use data::picture::{Augmentation, ChannelOrder, Filter, Fit, Picture, Preprocessing};
 use emulator::Call;
 use models::encoder::pixels_from_planes;
-use tensor::pictures::{Axis, Finish, Pictures, Source};
 use tensor::random::Random;
 use tensor::{Device, Precision};
 use train::{Control, Event, Generator, Options, Solver};
@@ -123,14 +122,6 @@ fn pictures_go_there_as_they_were_decoded_and_beside_the_work() {
     assert_eq!(calls.iter().filter(|call| pixels.contains(call)).count(), 0);
 }
 
-fn axis(lists: &Weighed) -> Axis<'_> {
-    Axis {
-        ends: &lists.ends,
-        sources: &lists.sources,
-        weights: &lists.weights,
-    }
-}
-
 #[test]
 fn a_gpu_makes_of_pictures_what_the_cpu_makes() {
     let Some(gpu) = emulator::or_real_gpu(Precision::Single) else {
@@ -174,33 +165,11 @@ fn a_gpu_makes_of_pictures_what_the_cpu_makes() {
         for (augmentation, epochs) in [(Augmentation::OFF, 1), (all, 6)] {
             for epoch in 0..epochs {
                 let change = |n: usize| augmentation.draw(5, epoch, n as u64);
-                let samplings: Vec<_> = pictures
-                    .iter()
-                    .enumerate()
-                    .map(|(n, p)| prepare.sampling(p.width, p.height, &change(n)))
-                    .collect();
-                let sources: Vec<_> = pictures
-                    .iter()
-                    .zip(&samplings)
-                    .map(|(picture, sampling)| Source {
-                        width: picture.width,
-                        rgb: &picture.rgb,
-                        rows: axis(&sampling.rows),
-                        columns: axis(&sampling.columns),
-                        contrast: sampling.contrast,
-                        brightness: sampling.brightness,
-                    })
-                    .collect();
-                let finish = Finish {
-                    round: prepare.round,
-                    reversed: prepare.channels == bgr,
-                    mean: prepare.mean,
-                    scale: prepare.scale,
-                };
-                let got = Pictures::new(&device, &sources, prepare.size, finish);
+                let changes: Vec<_> = (0..pictures.len()).map(change).collect();
+                let got = train::pictures_on_gpu(&device, &pictures, &changes, &prepare);
                 let got = got.expect("there is a GPU").pixels();
                 let planes = pictures.iter().enumerate();
-                let planes = planes.flat_map(|(n, p)| prepare.apply_changed(p, &change(n)));
+                let planes = planes.flat_map(|(n, p)| prepare.apply_changed(p, &changes[n]));
                 let planes: Vec<f32> = planes.collect();
                 let want = pixels_from_planes(&Device::cpu(1), &planes, prepare.size);
                 assert_eq!(got.shape(), want.shape());
@@ -215,13 +184,8 @@ fn a_gpu_makes_of_pictures_what_the_cpu_makes() {
             }
         }
     }
-    let none = Finish {
-        round: false,
-        reversed: false,
-        mean: [0.0; 3],
-        scale: [1.0; 3],
-    };
-    let empty = Pictures::new(&device, &[], 4, none).expect("there is a GPU");
+    let prepare = Preprocessing::efficientnet_lite(4);
+    let empty = train::pictures_on_gpu(&device, &[], &[], &prepare).expect("there is a GPU");
     assert_eq!(empty.pixels().shape(), [0, 4, 4, 3]);
-    assert!(Pictures::new(&Device::cpu(1), &[], 4, none).is_none());
+    assert!(train::pictures_on_gpu(&Device::cpu(1), &[], &[], &prepare).is_none());
 }

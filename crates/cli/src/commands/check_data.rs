@@ -67,15 +67,12 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Exit> {
             .into());
     }
     let place = place::dataset(&args.dataset);
-    let (dataset, refused_records) = match Dataset::open_each(&place) {
-        Ok(read) => read,
-        Err(error) if args.json => {
-            let report = json!({"trainable": false, "dataset_error": error.to_string()});
-            writeln!(out, "{report:#}")?;
-            return Err(error.into());
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let read = Dataset::open_each(&place);
+    if let (Err(error), true) = (&read, args.json) {
+        let report = json!({"trainable": false, "dataset_error": error.to_string()});
+        writeln!(out, "{report:#}")?;
+    }
+    let (dataset, refused_records) = read?;
     let pictures = picture_folder(args.pictures.as_deref(), &place, &dataset);
     let file = match &args.features {
         Some(file) => file.clone(),

@@ -7,7 +7,7 @@ use bytemuck::{cast_slice, cast_slice_mut};
 
 use super::{Argument, Call, Product};
 use crate::array::{In, Number, Out};
-use crate::{Error, Gpu};
+use crate::{Error, Gpu, Part};
 
 /// The value, or an unwinding with the error as payload.
 pub(crate) fn or_unwind<T>(result: Result<T, Error>) -> T {
@@ -91,8 +91,14 @@ impl Gpu {
         unsafe { self.ask(call, bytes) };
     }
 
-    /// Fills arrays beside what is queued; returns when it is done.
-    pub(crate) fn upload_beside(&self, parts: &[(u64, &[u8])]) {
+    /// Fills `parts`, each with its own numbers, beside what is queued: for a thread that prepares what is needed next. Returns
+    /// when they are there. They wait for what is queued now, whose memory they may have got, and for nothing that comes later.
+    pub fn fill_beside(&self, parts: &[Part<'_>]) {
+        let parts = parts.iter().filter(|part| !part.bytes.is_empty());
+        let parts: Vec<_> = parts.map(|part| (part.address, part.bytes)).collect();
+        if parts.is_empty() {
+            return;
+        }
         let backend = self.backend();
         let mark = {
             let mut queue = self.queue();
@@ -102,7 +108,7 @@ impl Gpu {
             or_unwind(queue.noted(mark))
         };
         // SAFETY: each part lies in a live array; whatever used its memory before was queued before the mark.
-        let done = unsafe { backend.upload_beside(parts, mark) };
+        let done = unsafe { backend.upload_beside(&parts, mark) };
         or_unwind(self.queue().noted(done));
     }
 

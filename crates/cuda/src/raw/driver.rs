@@ -130,9 +130,28 @@ pub(super) struct Launch {
     grid: u32,
 }
 
+/// A kernel's arguments as the driver takes them: where each is.
+pub(super) struct Places {
+    each: Vec<*mut c_void>,
+    /// What `each` points to.
+    _values: Vec<u64>,
+}
+
+impl Places {
+    pub(super) fn new(arguments: &[Argument]) -> Self {
+        let mut values: Vec<u64> = arguments.iter().map(|a| a.bits).collect();
+        // Little-endian, as every machine with an NVIDIA GPU is: the low bytes come first.
+        let places = values.iter_mut().map(|v| std::ptr::from_mut(v).cast());
+        Self {
+            each: places.collect(),
+            _values: values,
+        }
+    }
+}
+
 impl Launch {
     /// With its arguments, as graphs want it; valid while these are.
-    pub(super) fn parameters(&self, places: &mut [*mut c_void]) -> sys::CUDA_KERNEL_NODE_PARAMS {
+    pub(super) fn parameters(&self, places: &mut Places) -> sys::CUDA_KERNEL_NODE_PARAMS {
         sys::CUDA_KERNEL_NODE_PARAMS {
             func: self.function,
             gridDimX: self.grid,
@@ -142,7 +161,7 @@ impl Launch {
             blockDimY: 1,
             blockDimZ: 1,
             sharedMemBytes: 0,
-            kernelParams: places.as_mut_ptr(),
+            kernelParams: places.each.as_mut_ptr(),
             extra: std::ptr::null_mut(),
             kern: std::ptr::null_mut(),
             ctx: std::ptr::null_mut(),
@@ -362,12 +381,7 @@ unsafe impl Backend for Driver {
         arguments: &[Argument],
     ) -> Result<(), Error> {
         self.bind(kernel)?;
-        let mut values: Vec<u64> = arguments.iter().map(|a| a.bits).collect();
-        // Little-endian, as every machine with an NVIDIA GPU is: the low bytes come first.
-        let mut places: Vec<*mut c_void> = values
-            .iter_mut()
-            .map(|v| std::ptr::from_mut(v).cast())
-            .collect();
+        let mut places = Places::new(arguments);
         let function = self.functions[kernel];
         // SAFETY: the caller's; the driver copies the arguments before it returns.
         unsafe {
@@ -377,7 +391,7 @@ unsafe impl Backend for Driver {
                 (BLOCK as u32, 1, 1),
                 0,
                 self.stream,
-                &mut places,
+                &mut places.each,
             )
         }
         .map_err(|e| Error::call(format!("the kernel {kernel}"), e))

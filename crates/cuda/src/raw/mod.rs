@@ -26,7 +26,7 @@ mod staged;
 use crate::Error;
 pub use nvrtc::compile;
 pub(crate) use queue::Queue;
-pub use queue::{Call, Graph};
+pub use queue::{Call, Graph, run_all};
 
 /// A kernel's argument: so many bytes, as they lie in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -262,13 +262,8 @@ impl Queue {
         if !std::mem::take(&mut self.holding) {
             return Ok(());
         }
-        let mut bytes = &self.bytes[..];
-        for call in &self.calls {
-            let (these, rest) = bytes.split_at(call.uploads());
-            bytes = rest;
-            // SAFETY: the caller's.
-            unsafe { run(backend, call, these)? };
-        }
+        // SAFETY: the caller's.
+        unsafe { run_all(backend, &self.calls, &self.bytes)? };
         self.bytes.clear();
         Ok(())
     }
@@ -311,6 +306,29 @@ impl Passage {
         // SAFETY: the caller's.
         unsafe { graph.launch(bytes) }
     }
+}
+
+/// Asks a backend for calls, one after the other; `bytes` are those of all uploads.
+///
+/// # Errors
+/// The first that the backend refuses.
+/// # Panics
+/// If the bytes are more or fewer than the uploads'.
+/// # Safety
+/// As the backend's own functions.
+pub unsafe fn run_all(
+    backend: &dyn Backend,
+    calls: &[Call],
+    mut bytes: &[u8],
+) -> Result<(), Error> {
+    for call in calls {
+        let (these, rest) = bytes.split_at(call.uploads());
+        bytes = rest;
+        // SAFETY: the caller's.
+        unsafe { run(backend, call, these)? };
+    }
+    assert!(bytes.is_empty(), "bytes of no upload");
+    Ok(())
 }
 
 /// # Safety

@@ -3,12 +3,11 @@
 //! Recording is capturing: the calls go to the stream once more, which notes them instead of running them. So products get the
 //! kernels that cuBLAS chooses for them. Uploads are read from page-locked memory of the graph, whose address it has noted.
 
-use std::ffi::c_void;
-
 use cudarc::driver::{result, sys};
 
-use super::driver::{Driver, Launch};
+use super::driver::{Driver, Launch, Places};
 use super::queue::run;
+use super::staged::PageLocked;
 use super::{Argument, Call, Graph};
 use crate::Error;
 
@@ -20,48 +19,11 @@ pub(super) struct Recorded {
     executable: sys::CUgraphExec,
     /// Of each call: where it is in the graph, if it is a launch.
     launches: Vec<Option<(sys::CUgraphNode, Launch)>>,
-    staging: Staging,
+    staging: PageLocked,
 }
 
 // SAFETY: the driver's handles may be used from any thread that has the context current, which every call sees to.
 unsafe impl Send for Recorded {}
-
-/// Page-locked memory of this process.
-struct Staging {
-    at: *mut u8,
-    len: usize,
-}
-
-impl Staging {
-    /// # Safety
-    /// A context is current.
-    unsafe fn new(len: usize) -> Result<Self, result::DriverError> {
-        let at = match len {
-            0 => std::ptr::null_mut(),
-            // SAFETY: the caller's.
-            _ => unsafe { result::malloc_host(len, 0)? }.cast(),
-        };
-        Ok(Self { at, len })
-    }
-
-    fn bytes(&mut self) -> &mut [u8] {
-        match self.len {
-            0 => &mut [],
-            // SAFETY: so many bytes are there; the graph reads them only while it runs, which nobody lets it while this is
-            // borrowed.
-            len => unsafe { std::slice::from_raw_parts_mut(self.at, len) },
-        }
-    }
-}
-
-impl Drop for Staging {
-    fn drop(&mut self) {
-        if self.len > 0 {
-            // SAFETY: it was allocated, and the graph that reads it was waited for. A failure costs memory and nothing else.
-            let _ = unsafe { result::free_host(self.at.cast()) };
-        }
-    }
-}
 
 impl Recorded {
     /// # Safety
@@ -73,7 +35,7 @@ impl Recorded {
         let uploads = calls.iter().map(Call::uploads).sum();
         // SAFETY: the context is current. Whatever fails in between, the capture is ended, and what it noted is destroyed.
         unsafe {
-            let mut staging = Staging::new(uploads).map_err(failed)?;
+            let mut staging = PageLocked::new(uploads).map_err(failed)?;
             // The host's memory: written now, so that a page that was never touched isn't what is captured.
             staging.bytes().fill(0);
             let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
@@ -182,11 +144,7 @@ impl Graph for Recorded {
         let Some((node, launch)) = &self.launches[at] else {
             return Err(Error::call("changing a graph", "this is no kernel"));
         };
-        let mut values: Vec<u64> = arguments.iter().map(|a| a.bits).collect();
-        let mut places: Vec<*mut c_void> = values
-            .iter_mut()
-            .map(|v| std::ptr::from_mut(v).cast())
-            .collect();
+        let mut places = Places::new(arguments);
         let parameters = launch.parameters(&mut places);
         // SAFETY: the caller's; the driver copies the arguments before it returns.
         unsafe { sys::cuGraphExecKernelNodeSetParams_v2(self.executable, *node, &parameters) }

@@ -3,12 +3,55 @@
 //! Two halves: while one is read the other is filled. The caller's bytes may be changed as soon as a call returns, which the
 //! driver doesn't promise of memory that it has to copy itself.
 
+use std::mem::ManuallyDrop;
+
 use cudarc::driver::{result, sys};
+
+/// Page-locked memory of this process.
+pub(super) struct PageLocked {
+    at: *mut u8,
+    len: usize,
+}
+
+// SAFETY: it is this one's own.
+unsafe impl Send for PageLocked {}
+
+impl PageLocked {
+    /// # Safety
+    /// A context is current.
+    pub(super) unsafe fn new(len: usize) -> Result<Self, result::DriverError> {
+        let at = match len {
+            0 => std::ptr::null_mut(),
+            // SAFETY: the caller's.
+            _ => unsafe { result::malloc_host(len, 0)? }.cast(),
+        };
+        Ok(Self { at, len })
+    }
+
+    /// All of it. Who reads from it beside this process is waited for before it is written again, or given back.
+    pub(super) fn bytes(&mut self) -> &mut [u8] {
+        match self.len {
+            0 => &mut [],
+            // SAFETY: so many bytes are there, and nobody else has them.
+            len => unsafe { std::slice::from_raw_parts_mut(self.at, len) },
+        }
+    }
+}
+
+impl Drop for PageLocked {
+    fn drop(&mut self) {
+        if self.len > 0 {
+            // SAFETY: it was allocated. A failure costs memory and nothing else.
+            let _ = unsafe { result::free_host(self.at.cast()) };
+        }
+    }
+}
 
 /// Page-locked memory for the copies of one stream.
 pub(super) struct Staged {
     stream: sys::CUstream,
-    memory: *mut u8,
+    /// Never given back: it lives as long as the program, as the driver's handles do.
+    memory: ManuallyDrop<PageLocked>,
     /// When what was read of each half was read.
     read: [sys::CUevent; 2],
     /// The half that is filled, and how far.
@@ -21,7 +64,7 @@ const HALF: usize = 4 << 20;
 /// Copies begin at multiples of this.
 const ALIGNED: usize = 256;
 
-// SAFETY: handles of the driver may be used from any thread that has the context current; the memory is this one's own.
+// SAFETY: handles of the driver may be used from any thread that has the context current.
 unsafe impl Send for Staged {}
 
 impl Staged {
@@ -34,7 +77,7 @@ impl Staged {
         unsafe {
             Ok(Self {
                 stream,
-                memory: result::malloc_host(2 * HALF, 0)?.cast(),
+                memory: ManuallyDrop::new(PageLocked::new(2 * HALF)?),
                 read: [event()?, event()?],
                 half: 0,
                 filled: 0,
@@ -56,8 +99,8 @@ impl Staged {
                     self.filled = 0;
                     sys::cuEventSynchronize(self.read[self.half]).result()?;
                 }
-                let at = self.memory.add(self.half * HALF + self.filled);
-                let staged = std::slice::from_raw_parts_mut(at, part.len());
+                let at = self.half * HALF + self.filled;
+                let staged = &mut self.memory.bytes()[at..at + part.len()];
                 staged.copy_from_slice(part);
                 result::memcpy_htod_async(to + (n * HALF) as u64, staged, self.stream)?;
             }

@@ -190,30 +190,10 @@ impl Graph for Recorded {
         Ok(())
     }
 
-    unsafe fn launch(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
+    unsafe fn launch(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.emulator.called(Call::Replay);
-        for call in &self.calls {
-            // SAFETY: the caller's.
-            unsafe {
-                match *call {
-                    raw::Call::Launch {
-                        kernel,
-                        grid,
-                        ref arguments,
-                    } => self.emulator.launch(kernel, grid, arguments)?,
-                    raw::Call::Multiply(ref product) => self.emulator.multiply(product)?,
-                    raw::Call::Copy { to, from, bytes } => self.emulator.copy(to, from, bytes)?,
-                    raw::Call::Clear { at, bytes } => self.emulator.clear(at, bytes)?,
-                    raw::Call::Upload { to, bytes: len } => {
-                        let (these, rest) = bytes.split_at(len);
-                        bytes = rest;
-                        self.emulator.upload(to, these)?;
-                    }
-                }
-            }
-        }
-        assert!(bytes.is_empty(), "bytes of no upload");
-        Ok(())
+        // SAFETY: the caller's.
+        unsafe { raw::run_all(&self.emulator, &self.calls, bytes) }
     }
 }
 
